@@ -21,6 +21,7 @@ import { readSettings } from '../install/settings.ts'
 import { describe, type Step } from '../install/steps.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
 import { PrivateCopy } from '../install/tree-copy.ts'
+import { isAt } from '../install/wanted.ts'
 import { ROLES, type Role } from '../package/architectures.ts'
 import type { Flags } from './command-place.ts'
 import type { Streams } from './streams.ts'
@@ -171,11 +172,13 @@ export async function uninstall(flags: UninstallFlags, streams: Streams): Promis
     streams.stdout.write(`${line}\n`)
   })
   await performer.perform(steps)
-  if (!flags.purge) sayWhatStays(facts, streams)
+  if (!flags.purge) sayWhatStays(facts, role, streams)
   return EXIT_DONE
 }
 
-function sayWhatStays({ root, kept }: Facts, streams: Streams): void {
+function sayWhatStays(facts: Facts, role: Role, streams: Streams): void {
+  const { root } = facts
+  const kept = placesOf(role).kept.filter((path) => isAt(facts, path))
   if (kept.length === 0) return
   const paths = kept.map((path) => under(root, path)).join(' ')
   streams.stdout.write(`kept (--purge removes it): ${paths}\n`)

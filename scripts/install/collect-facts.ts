@@ -7,13 +7,14 @@ import type { Role } from '../package/architectures.ts'
 import { Sight } from '../path-faults.ts'
 import { type Entry, type Facts, isSound, type TreeFacts, type UnitFacts } from './facts.ts'
 import {
-  leftoversOf,
+  litterOf,
   NODE_PATHS,
   NODE_RANGE,
   otherRole,
   placesOf,
   under,
   unprovenOf,
+  writtenOf,
 } from './places.ts'
 import { isNewEnough } from './plan.ts'
 import type { SystemPrograms } from './system-programs.ts'
@@ -51,20 +52,16 @@ export async function collectFacts(
     key ?? (copy && trustedKeyOf([places.tree, places.previous].map((path) => at(path))))
   const offered = copy && readOffered(copy, trustedKey)
   const best = offered ?? [tree, previous].find(isSound)
-  const directories = Object.fromEntries(
-    [places.configurationDirectory, places.credentialDirectory, places.dropInDirectory].map(
-      (path) => [path, existsSync(at(path))],
-    ),
-  )
-  const credential = textOf(places.credential)
-  const kept = [
-    ...[places.configuration, places.credential, places.oldCredential],
-    ...[places.state, places.privateState],
-  ].filter(isThere)
+  const litter = litterOf(places)
+    .filter(({ path, isTree }) => (isTree ? isThere(path) : isFile(at(path))))
+    .map(({ path }) => path)
+  const others = [places.tree, places.previous, ...places.kept].filter(isThere)
+  const entries = new Map([...litter, ...others].map((path): [string, Entry] => [path, {}]))
+  for (const path of writtenOf(places)) {
+    const entry = sight.look(at(path), () => entryOf(at(path), root))
+    if (entry !== undefined) entries.set(path, entry)
+  }
   const unit = isLive ? await askUnit(places.unit, programs) : undefined
-  const isMasked = isMask(at(places.unitFile))
-  const { trees, files } = leftoversOf(places)
-  const leftovers = [...trees.filter(isThere), ...files.filter((path) => isFile(at(path)))]
   return {
     root,
     // Of another root only the package tells.
@@ -78,28 +75,14 @@ export async function collectFacts(
     trustedKey,
     previous,
     isOwnedByDpkg: isListed(textOf(places.dpkgList), places.tree),
-    directories,
-    configuration: textOf(places.configuration),
-    credential:
-      credential === undefined
-        ? undefined
-        : { text: credential, mode: statSync(at(places.credential)).mode & 0o7777 },
-    hasOldCredential: role === 'agent' && isThere(places.oldCredential),
+    missing: [places.configuration, places.credential, places.dropIn]
+      .map(dirname)
+      .filter((path) => !existsSync(at(path))),
+    entries: Object.fromEntries(entries),
     hasIdentity: role === 'agent' && places.identities.some((path) => existsSync(at(path))),
-    unitFile: isMasked ? undefined : textOf(places.unitFile),
-    dropIn: textOf(places.dropIn),
-    upgradeUnits: places.upgradeUnits.map(({ file, wants }) => {
-      return { text: textOf(file), isWanted: isThere(wants) }
-    }),
-    isWanted: isThere(places.wants),
-    isMasked: isMasked || unit?.isMasked === true,
-    command: sight.look(at(places.command), () => entryOf(at(places.command), root)) ?? {
-      kind: 'none',
-    },
+    isMasked: isMask(at(places.unitFile)) || unit?.isMasked === true,
     hasOther: existsSync(at(placesOf(otherRole(role)).tree)),
     unit,
-    leftovers,
-    kept,
     unseen: sight.unseen,
   }
 }
@@ -141,13 +124,18 @@ export function checkFrom(from: string): void {
   throw fault('unreadable', message)
 }
 
-function entryOf(path: string, root: string): Entry {
+/** Nothing for what `systemctl mask` leaves, either. */
+function entryOf(path: string, root: string): Entry | undefined {
   const stats = lstatSync(path, { throwIfNoEntry: false })
-  if (stats === undefined) return { kind: 'none' }
-  if (!stats.isSymbolicLink()) return { kind: 'file', text: readFileSync(path, 'latin1') }
+  if (stats === undefined || isMask(path)) return undefined
+  const fileOf = (file: string): Entry => ({
+    text: readFileSync(file, 'utf8'),
+    mode: statSync(file).mode & 0o7777,
+  })
+  if (!stats.isSymbolicLink()) return fileOf(path)
   const target = readlinkSync(path)
-  const absolute = target.startsWith('/') ? under(root, target) : join(dirname(path), target)
-  return { kind: 'link', target, isDangling: !existsSync(absolute) }
+  const to = target.startsWith('/') ? under(root, target) : join(dirname(path), target)
+  return { target, ...(existsSync(to) ? fileOf(to) : {}) }
 }
 
 /** The best that is new enough; without one, the best that is there. */

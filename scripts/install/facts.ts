@@ -50,41 +50,27 @@ export interface Facts {
   /** What an upgrade left: it did not get to say that the new version is ready. */
   readonly previous: TreeFacts | undefined
   readonly isOwnedByDpkg: boolean
-  readonly directories: Readonly<Record<string, boolean>>
-  readonly configuration: string | undefined
-  /** The token of an agent. */
-  readonly credential: { readonly text: string; readonly mode: number } | undefined
-  /** The password of an agent, as there was one. */
-  readonly hasOldCredential: boolean
+  /** Directories of files that an installation writes, where these are not there yet. */
+  readonly missing: readonly string[]
+  /** What there is of what an installation writes, leaves or removes, by path. */
+  readonly entries: Readonly<Record<string, Entry>>
   /** Of an agent: a secured gateway knows it, and it needs no token any more. */
   readonly hasIdentity: boolean
-  readonly unitFile: string | undefined
-  readonly dropIn: string | undefined
-  /** The units that install what the gateway sends: what stands there, and whether it is started with the machine. */
-  readonly upgradeUnits: readonly {
-    readonly text: string | undefined
-    readonly isWanted: boolean
-  }[]
-  readonly isWanted: boolean
   /** A person has seen to it that nothing starts the unit. */
   readonly isMasked: boolean
-  /** What /usr/bin/obelisk is: a link's target, a file's text. */
-  readonly command: Entry
   /** Whether the other program is installed beside this one. */
   readonly hasOther: boolean
   readonly unit: UnitFacts | undefined
-  /** What a run that was cut off has left, and no run needs. */
-  readonly leftovers: readonly string[]
-  /** What uninstall would remove with --purge. */
-  readonly kept: readonly string[]
   /** What could not be looked at: above, it counts as missing. */
   readonly unseen: readonly Unseen[]
 }
 
-export type Entry =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'link'; readonly target: string; readonly isDangling: boolean }
-  | { readonly kind: 'file'; readonly text: string }
+/** Of a file its text and mode; of a link those of what it leads to, if it leads anywhere. */
+export interface Entry {
+  readonly target?: string
+  readonly text?: string
+  readonly mode?: number
+}
 
 /** A plan from less than what is there would be another one. */
 export function checkSeen({ unseen }: Facts): void {

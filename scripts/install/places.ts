@@ -36,8 +36,6 @@ export const NODE_RANGE = '>=20.19'
 /** The oldest systemd that was tried: Debian 12's. Also in install.sh. */
 export const SYSTEMD_LEAST = 252
 
-export type UnitPlace = ReturnType<typeof unitPlace>
-
 function unitPlace(name: string) {
   const wants = `/etc/systemd/system/multi-user.target.wants/${name}`
   return { name, file: `/etc/systemd/system/${name}`, wants }
@@ -49,26 +47,30 @@ export type Places = ReturnType<typeof placesOf>
 export function placesOf(role: Role) {
   const name = `obelisk-${role}`
   const unit = `${name}.service`
+  const configuration = defaultFile(role)
+  const credential = `/etc/credstore/${CREDENTIAL}`
+  // Of agents that had a password.
+  const oldCredential = '/etc/credstore/obelisk-mqtt-password'
+  const state = `/var/lib/${name}`
+  const privateState = `/var/lib/private/${name}`
   return {
     unit,
     tree: `/usr/lib/${name}`,
     previous: `/usr/lib/${name}.previous`,
-    configuration: defaultFile(role),
-    configurationDirectory: '/etc/obelisk',
-    credential: `/etc/credstore/${CREDENTIAL}`,
-    credentialDirectory: '/etc/credstore',
-    /** Of agents that had a password. */
-    oldCredential: '/etc/credstore/obelisk-mqtt-password',
+    configuration,
+    credential,
+    oldCredential,
     /** Where an agent has its identity, with and without a user of its own. */
     identities: [`/var/lib/private/${name}/identity`, `/var/lib/${name}/identity`],
     unitFile: `/etc/systemd/system/${unit}`,
     packagedUnitFile: `/lib/systemd/system/${unit}`,
     dropIn: `/etc/systemd/system/${unit}.d/10-install.conf`,
-    dropInDirectory: `/etc/systemd/system/${unit}.d`,
     wants: `/etc/systemd/system/multi-user.target.wants/${unit}`,
     command: '/usr/bin/obelisk',
-    state: `/var/lib/${name}`,
-    privateState: `/var/lib/private/${name}`,
+    state,
+    privateState,
+    /** What uninstall leaves without --purge. */
+    kept: [configuration, credential, oldCredential, state, privateState],
     dpkgList: `/var/lib/dpkg/info/${name}.list`,
     /** Of an agent: what looks for versions that its gateway sends, and what installs them. */
     upgradeUnits: role === 'agent' ? UPGRADE_UNITS.map(unitPlace) : [],
@@ -77,18 +79,21 @@ export function placesOf(role: Role) {
   }
 }
 
-/** What a run leaves that is cut off: made beside its place, or on its way out. */
-export function leftoversOf(places: Places): {
-  trees: readonly string[]
-  files: readonly string[]
-} {
-  const { configuration, credential, unitFile, dropIn, wants, command, tree, previous } = places
-  const upgrades = places.upgradeUnits.flatMap(({ file, wants: link }) => [file, link])
-  const files = [configuration, credential, unitFile, dropIn, wants, command, ...upgrades]
-  return {
-    trees: [partialOf(tree), failedOf(tree), partialOf(previous)],
-    files: [...files.map(partialOf), unprovenOf(tree), partialOf(unprovenOf(tree))],
-  }
+/** What a run leaves that is cut off, and no run needs: made beside its place, or on its way out. */
+export function litterOf(places: Places) {
+  const { tree, previous } = places
+  const trees = [partialOf(tree), failedOf(tree), partialOf(previous)]
+  const unproven = unprovenOf(tree)
+  const files = [...writtenOf(places).map(partialOf), unproven, partialOf(unproven)]
+  const about = 'a run that was cut off left it'
+  return [...trees, ...files].map((path) => ({ path, about, isTree: trees.includes(path) }))
+}
+
+/** The files and links that an installation writes beside its tree. */
+export function writtenOf(places: Places): readonly string[] {
+  const { configuration, credential, unitFile, dropIn, wants, command, upgradeUnits } = places
+  const upgrades = upgradeUnits.flatMap(({ file, wants: link }) => [file, link])
+  return [configuration, credential, unitFile, dropIn, wants, command, ...upgrades]
 }
 
 /** Where a tree goes that is not kept. */

@@ -1,9 +1,11 @@
+import { own } from '../../shared/core/own.ts'
 import { usage } from '../fault.ts'
 import type { Role } from '../package/architectures.ts'
 import { checkSeen, type Facts } from './facts.ts'
-import { otherRole, placesOf } from './places.ts'
-import { planWithoutUpgrades } from './plan-upgrades.ts'
+import { litterOf, otherRole, placesOf } from './places.ts'
+import { planUpgradeUnits } from './plan-upgrades.ts'
 import type { Step } from './steps.ts'
+import { bring } from './wanted.ts'
 
 export interface UninstallWishes {
   readonly role: Role
@@ -25,33 +27,35 @@ export function planUninstall(facts: Facts, wishes: UninstallWishes): Step[] {
       steps.push({ do: 'systemctl', words: ['stop', places.unit] })
     }
   }
-  if (role === 'agent') steps.push(...planWithoutUpgrades(facts))
-  const remove = (isThere: boolean, path: string, about: string): void => {
-    if (isThere) steps.push({ do: 'remove', path, about })
-  }
-  remove(facts.dropIn !== undefined, places.dropIn, 'what depends on this machine')
+  if (role === 'agent') steps.push(...planUpgradeUnits(facts))
   // A unit without what enables it would be one that a person has disabled.
-  remove(facts.unitFile !== undefined, places.unitFile, 'the unit')
-  remove(facts.isWanted, places.wants, 'starts the unit')
+  const gone = [
+    { path: places.dropIn, about: 'what depends on this machine' },
+    { path: places.unitFile, about: 'the unit' },
+    { path: places.wants, about: 'starts the unit' },
+  ]
+  steps.push(...bring(facts, gone))
   if (facts.isLive && steps.length > 0) {
     steps.push({ do: 'systemctl', words: ['daemon-reload'] })
     steps.push({ do: 'systemctl', words: ['reset-failed', places.unit], mayFail: true })
   }
   steps.push(...commandRemoval(facts, role))
-  remove(facts.tree !== undefined, places.tree, 'the program')
-  remove(facts.previous !== undefined, places.previous, 'the version before')
-  for (const path of facts.leftovers) remove(true, path, 'a run that was cut off left it')
-  if (isPurge) for (const path of facts.kept) remove(true, path, 'asked by --purge')
+  const more = [
+    { path: places.tree, about: 'the program' },
+    { path: places.previous, about: 'the version before' },
+    ...litterOf(places),
+    ...(isPurge ? places.kept.map((path) => ({ path, about: 'asked by --purge' })) : []),
+  ]
+  steps.push(...bring(facts, more))
   return steps
 }
 
 function commandRemoval(facts: Facts, role: Role): Step[] {
   const { command, tree } = placesOf(role)
-  const entry = facts.command
-  const isOurs =
-    (entry.kind === 'link' && entry.target === `${tree}/obelisk.mjs`) ||
-    (entry.kind === 'file' && entry.text.includes(`${tree}/obelisk.mjs`))
-  if (!isOurs) return []
+  const { target, text } = own(facts.entries, command) ?? {}
+  const program = `${tree}/obelisk.mjs`
+  const isOurs = target === undefined ? text?.includes(program) : target === program
+  if (isOurs !== true) return []
   const removal: Step = { do: 'remove', path: command, about: 'the command' }
   if (!facts.hasOther) return [removal]
   const other = placesOf(otherRole(role)).tree

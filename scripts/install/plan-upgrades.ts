@@ -4,9 +4,10 @@
  */
 import { parse } from 'smol-toml'
 import type { Facts, TreeFacts } from './facts.ts'
-import { placesOf, type UnitPlace } from './places.ts'
+import { placesOf } from './places.ts'
 import type { Step } from './steps.ts'
 import { withNode } from './unit-text.ts'
+import { bring } from './wanted.ts'
 
 /** Whether the board is to take them: where the package has what that needs, unless its owner says no. */
 export function takesUpgrades(
@@ -16,47 +17,31 @@ export function takesUpgrades(
   return upgradeTexts !== undefined && parse(configuration).upgrade !== false
 }
 
-/** Before systemd is told to read its units anew. */
-export function planUpgradeUnits(facts: Facts, texts: readonly string[], node: string): Step[] {
-  return placesOf('agent').upgradeUnits.flatMap(({ file, wants }, at) => {
-    const present = facts.upgradeUnits[at]
-    const text = withNode(texts[at]!, node)
-    const steps: Step[] = []
-    if (present?.text !== text) {
-      steps.push({
-        do: 'write-file',
-        path: file,
-        text,
-        mode: 0o644,
-        about: 'what installs versions',
-      })
-    }
-    if (present?.isWanted !== true) steps.push({ do: 'link', path: wants, target: file })
-    return steps
-  })
+/** Sets them up with these texts, before systemd is told to read its units anew; without texts takes them away. */
+export function planUpgradeUnits(facts: Facts, texts?: readonly string[], node = ''): Step[] {
+  const { upgradeUnits } = placesOf('agent')
+  if (texts !== undefined) {
+    const about = 'what installs versions'
+    const units = upgradeUnits.flatMap(({ file, wants }, at) => [
+      { path: file, text: withNode(texts[at]!, node), about },
+      { path: wants, target: file, about },
+    ])
+    return bring(facts, units)
+  }
+  const about = 'this board takes no versions from its gateway'
+  const paths = upgradeUnits.flatMap(({ file, wants }) => [wants, file])
+  const removals = bring(
+    facts,
+    paths.map((path) => ({ path, about })),
+  )
+  if (removals.length === 0 || !facts.isLive) return removals
+  const words = ['stop', upgradeUnits[0]!.name]
+  return [{ do: 'systemctl', words, mayFail: true }, ...removals]
 }
 
 /** After a plan's changes, and once systemd knows of them. */
 export function startsLooking(changes: readonly Step[]): Step[] {
-  const [{ name, file }] = placesOf('agent').upgradeUnits as [UnitPlace]
+  const { name, file } = placesOf('agent').upgradeUnits[0]!
   const isWritten = changes.some((step) => step.do === 'write-file' && step.path === file)
   return isWritten ? [{ do: 'systemctl', words: ['restart', name] }] : []
-}
-
-/** Where they are and are not to be. */
-export function planWithoutUpgrades(facts: Facts): Step[] {
-  const { upgradeUnits } = placesOf('agent')
-  const [looking] = upgradeUnits as [UnitPlace]
-  const isThere = facts.upgradeUnits.some(({ text, isWanted }) => text !== undefined || isWanted)
-  if (!isThere) return []
-  const stop: Step = { do: 'systemctl', words: ['stop', looking.name], mayFail: true }
-  const removals = upgradeUnits.flatMap(({ file, wants }, at): Step[] => {
-    const { text, isWanted } = facts.upgradeUnits[at]!
-    const about = 'this board takes no versions from its gateway'
-    return [
-      ...(isWanted ? [{ do: 'remove', path: wants, about } as const] : []),
-      ...(text === undefined ? [] : [{ do: 'remove', path: file, about } as const]),
-    ]
-  })
-  return [...(facts.isLive ? [stop] : []), ...removals]
 }

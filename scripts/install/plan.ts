@@ -3,21 +3,16 @@
  * reads no file and runs nothing. What is as it should be gives no step, so a second run has none.
  */
 import { isSecure } from '../../firmware-agent/adapters/enrolment.ts'
-import { own } from '../../shared/core/own.ts'
 import { fault, usage } from '../fault.ts'
 import type { Role } from '../package/architectures.ts'
-import { checkSeen, type Entry, type Facts, isSound, type TreeFacts } from './facts.ts'
-import { NODE_PATHS, placesOf, SYSTEMD_LEAST, under } from './places.ts'
-import {
-  planUpgradeUnits,
-  planWithoutUpgrades,
-  startsLooking,
-  takesUpgrades,
-} from './plan-upgrades.ts'
+import { checkSeen, type Facts, isSound, type TreeFacts } from './facts.ts'
+import { litterOf, NODE_PATHS, placesOf, SYSTEMD_LEAST, under } from './places.ts'
+import { planUpgradeUnits, startsLooking, takesUpgrades } from './plan-upgrades.ts'
 import { configurationText, type Settings } from './settings.ts'
 import type { Step } from './steps.ts'
 import { badTree } from './tree.ts'
 import { commandText, dropInText } from './unit-text.ts'
+import { bring, isAt, setBack, textAt } from './wanted.ts'
 
 export interface InstallWishes {
   readonly role: Role
@@ -33,24 +28,21 @@ export function planInstall(facts: Facts, wishes: InstallWishes): Step[] {
   checkSeen(facts)
   const tree = checkedTree(facts, wishes)
   checkMachine(facts, tree)
-  const node = facts.node!.path
   const steps = litterSteps(facts, wishes)
   const placing = treeSteps(facts, wishes)
   const settings = configurationSteps(facts, wishes)
-  const unitSteps = planUnit(facts, wishes, tree, node)
+  const units = unitSteps(facts, wishes, tree)
   steps.push(...placing, ...settings)
   const isPackaged = comesByPackage(facts, wishes)
   if (!isPackaged) steps.push(...enableSteps(facts, wishes))
-  steps.push(...unitSteps)
-  const isChanged = [...placing, ...settings, ...unitSteps].some(
-    (step) => step.do !== 'make-directory',
-  )
-  steps.push(...commandSteps(facts, wishes, node))
-  const isReloaded = placing.length > 0 || unitSteps.length > 0
+  steps.push(...units)
+  const isChanged = [...placing, ...settings, ...units].length > 0
+  steps.push(...commandSteps(facts, wishes))
+  const isReloaded = placing.length > 0 || units.length > 0
   if (facts.isLive && (isReloaded || facts.unit?.needsReload === true)) {
     steps.push({ do: 'systemctl', words: ['daemon-reload'] })
   }
-  if (facts.isLive) steps.push(...startsLooking(unitSteps))
+  if (facts.isLive) steps.push(...startsLooking(units))
   if (isPackaged) steps.push(...enableSteps(facts, wishes))
   checkEnrolment(facts, wishes)
   const isUnconfirmed = wayBackOf(facts, wishes) !== undefined
@@ -73,23 +65,20 @@ export function planInstall(facts: Facts, wishes: InstallWishes): Step[] {
 /** Secrets that have done what they were for. After all that can go back to a version that needs them. */
 function secretSteps(facts: Facts, wishes: InstallWishes, isToStart: boolean): Step[] {
   const { unit, credential: path, oldCredential, identities } = placesOf(wishes.role)
-  const steps: Step[] = []
-  const isThere = facts.credential !== undefined
-  if (facts.hasIdentity) {
-    if (isThere) steps.push({ do: 'remove', path, about: 'the agent has its identity' })
-  } else if (isToStart && (isThere || wishes.settings.token !== undefined)) {
-    steps.push({ do: 'forget-token', unit, path, identities })
-  }
-  if (facts.hasOldCredential) {
-    steps.push({ do: 'remove', path: oldCredential, about: 'agents have no password any more' })
-  }
-  return steps
+  const old = { path: oldCredential, about: 'agents have no password any more' }
+  const gone = [{ path, about: 'the agent has its identity' }, old]
+  if (facts.hasIdentity) return bring(facts, gone)
+  const isToCome = isToStart && (isAt(facts, path) || wishes.settings.token !== undefined)
+  const forget: Step = { do: 'forget-token', unit, path, identities }
+  return [...(isToCome ? [forget] : []), ...bring(facts, wishes.role === 'agent' ? [old] : [])]
 }
 
-function checkEnrolment(facts: Facts, { settings }: InstallWishes): void {
+function checkEnrolment(facts: Facts, { role, settings }: InstallWishes): void {
+  const { credential } = placesOf(role)
   const { url, token } = settings
   if (url === undefined || !isSecure({ url })) return
-  if (facts.hasIdentity || token !== undefined || facts.credential !== undefined) return
+  if (facts.hasIdentity || token !== undefined) return
+  if (isAt(facts, credential)) return
   const message = `${url} asks a node who it is, and this one has neither an identity nor a token: obelisk token create <id> on the gateway, then --token-file`
   throw fault('not-enrolled', message)
 }
@@ -106,9 +95,10 @@ export function wayBackOf(facts: Facts, wishes: InstallWishes): TreeFacts | unde
 export function isResting(facts: Facts, wishes: InstallWishes): boolean {
   if (facts.isMasked) return true
   // The unit file of an installation by hand comes after what enables it.
-  const isFirst = !comesByPackage(facts, wishes) && facts.unitFile === undefined
+  const isFirst =
+    !comesByPackage(facts, wishes) && textAt(facts, placesOf(wishes.role).unitFile) === undefined
   if (isFirst || wishes.isToEnable) return false
-  return !isEnabled(facts)
+  return !isEnabled(facts, wishes)
 }
 
 /** Whether dpkg brings the files. */
@@ -116,18 +106,18 @@ function comesByPackage(facts: Facts, wishes: InstallWishes): boolean {
   return wishes.isPackaged || facts.isOwnedByDpkg
 }
 
-function isEnabled({ isLive, unit, isWanted }: Facts): boolean {
-  return isLive ? unit?.isEnabled === true : isWanted
+function isEnabled(facts: Facts, { role }: InstallWishes): boolean {
+  return facts.isLive ? facts.unit?.isEnabled === true : isAt(facts, placesOf(role).wants)
 }
 
 function litterSteps(facts: Facts, { role }: InstallWishes): Step[] {
-  const { previous } = placesOf(role)
+  const places = placesOf(role)
   const isTorso = facts.previous !== undefined && !isSound(facts.previous)
   // First, as what says that it is no way back is among the leftovers.
-  return [
-    ...(isTorso ? [{ path: previous, about: 'it is damaged or was never ready' }] : []),
-    ...facts.leftovers.map((path) => ({ path, about: 'a run that was cut off left it' })),
-  ].map((one) => ({ do: 'remove', ...one }))
+  const torso = isTorso
+    ? [{ path: places.previous, about: 'it is damaged or was never ready' }]
+    : []
+  return bring(facts, [...torso, ...litterOf(places)])
 }
 
 function treeSteps(facts: Facts, { role }: InstallWishes): Step[] {
@@ -146,32 +136,22 @@ function treeSteps(facts: Facts, { role }: InstallWishes): Step[] {
 /** After a version that did not become ready: the one before, as it was. */
 export function planGoingBack(facts: Facts, wishes: InstallWishes): Step[] {
   const places = placesOf(wishes.role)
+  const tree = wayBackOf(facts, wishes)
+  const unit = wishes.isPackaged ? places.packagedUnitFile : places.unitFile
+  const changes = [
+    ...configurationSteps(facts, wishes),
+    ...unitSteps(facts, wishes, checkedTree(facts, wishes)),
+  ].filter((step) => !('path' in step) || step.path !== unit)
   const steps: Step[] = [{ do: 'restore-tree', from: places.previous, to: places.tree }]
-  const path = wishes.isPackaged ? places.packagedUnitFile : places.unitFile
-  const text = wayBackOf(facts, wishes)?.unitText
-  if (text !== undefined) {
-    steps.push({ do: 'write-file', path, text, mode: 0o644, about: 'the unit, as it was' })
+  if (tree !== undefined) {
+    const { unitText: text } = tree
+    steps.push({ do: 'write-file', path: unit, text, mode: 0o644, about: 'the unit, as it was' })
   }
-  steps.push(...restored(facts.configuration, places.configuration, 0o644, 'the configuration'))
-  const { credential } = facts
-  if (wishes.settings.token !== undefined) {
-    steps.push(...restored(credential?.text, places.credential, 0o600, 'the token'))
-  }
-  steps.push(...restored(facts.dropIn, places.dropIn, 0o644, 'what depends on this machine'))
-  places.upgradeUnits.forEach(({ file }, at) => {
-    const { text: before } = facts.upgradeUnits[at]!
-    if (before === undefined && facts.offered?.upgradeTexts === undefined) return
-    steps.push(...restored(before, file, 0o644, 'what installs versions'))
-  })
+  steps.push(...setBack(facts, changes))
   steps.push({ do: 'systemctl', words: ['daemon-reload'] })
   steps.push({ do: 'systemctl', words: ['reset-failed', places.unit], mayFail: true })
   steps.push({ do: 'systemctl', words: ['--no-block', 'restart', places.unit] })
   return steps
-}
-
-function restored(text: string | undefined, path: string, mode: number, about: string): Step[] {
-  if (text === undefined) return [{ do: 'remove', path, about: 'it was not there before' }]
-  return [{ do: 'write-file', path, text, mode, about: `${about}, as it was` }]
 }
 
 /** The agent's status, as it tells systemd: `joined <url> as <id>`. */
@@ -243,86 +223,56 @@ function numbersOf(text: string): number[] {
 }
 
 function configurationSteps(facts: Facts, { role, settings }: InstallWishes): Step[] {
-  const places = placesOf(role)
-  const steps: Step[] = []
-  const text = configurationText(role, settings, facts.configuration)
-  if (text !== facts.configuration) {
-    if (!own(facts.directories, places.configurationDirectory)) {
-      steps.push({ do: 'make-directory', path: places.configurationDirectory, mode: 0o755 })
-    }
-    const keys = Object.keys(settings.values)
-    const about = keys.length === 0 ? 'the configuration' : `sets ${keys.join(', ')}`
-    steps.push({ do: 'write-file', path: places.configuration, text, mode: 0o644, about })
-  }
+  const { configuration, credential } = placesOf(role)
+  const keys = Object.keys(settings.values)
+  const about = keys.length === 0 ? 'the configuration' : `sets ${keys.join(', ')}`
+  const text = configurationText(role, settings, textAt(facts, configuration))
   const { token } = settings
-  // Whoever has an identity never looks at a token.
-  if (token === undefined || facts.hasIdentity) return steps
-  const { credential } = facts
-  if (credential?.text === token && credential.mode === 0o600) return steps
-  if (!own(facts.directories, places.credentialDirectory)) {
-    steps.push({ do: 'make-directory', path: places.credentialDirectory, mode: 0o700 })
-  }
-  const about = 'the token for a first identity'
-  return [...steps, { do: 'write-file', path: places.credential, text: token, mode: 0o600, about }]
+  return bring(facts, [
+    { path: configuration, text, about },
+    // Whoever has an identity never looks at a token.
+    ...(token === undefined || facts.hasIdentity
+      ? []
+      : [{ path: credential, text: token, mode: 0o600, about: 'the token for a first identity' }]),
+  ])
 }
 
-function planUnit(facts: Facts, wishes: InstallWishes, tree: TreeFacts, node: string): Step[] {
+function unitSteps(facts: Facts, wishes: InstallWishes, tree: TreeFacts): Step[] {
   const { role } = wishes
   const places = placesOf(role)
-  const steps: Step[] = []
-  if (wishes.isPackaged) {
-    if (facts.unitFile !== undefined) {
-      const about = 'of an installation by hand; the package has its own'
-      steps.push({ do: 'remove', path: places.unitFile, about })
-    }
-  } else if (!facts.isOwnedByDpkg && facts.unitFile !== tree.unitText) {
-    const text = tree.unitText
-    steps.push({ do: 'write-file', path: places.unitFile, text, mode: 0o644, about: 'the unit' })
-  }
+  const units = wishes.isPackaged
+    ? [{ path: places.unitFile, about: 'of an installation by hand; the package has its own' }]
+    : [{ path: places.unitFile, text: tree.unitText, about: 'the unit' }]
+  const steps = facts.isOwnedByDpkg && !wishes.isPackaged ? [] : bring(facts, units)
+  const configuration = configurationText(
+    role,
+    wishes.settings,
+    textAt(facts, places.configuration),
+  )
   const { systemdVersion } = facts
-  const text = configurationText(role, wishes.settings, facts.configuration)
-  const takes = role === 'agent' && !comesByPackage(facts, wishes) && takesUpgrades(tree, text)
-  const machine = { systemdVersion, node }
+  const node = facts.node!.path
+  const takes = !comesByPackage(facts, wishes) && takesUpgrades(tree, configuration)
+  if (role === 'agent')
+    steps.push(...planUpgradeUnits(facts, takes ? tree.upgradeTexts : undefined, node))
   const upgrades = takes ? { upgrades: places.upgradeRuntime } : {}
-  if (takes) steps.push(...planUpgradeUnits(facts, tree.upgradeTexts!, node))
-  else if (role === 'agent') steps.push(...planWithoutUpgrades(facts))
-  const dropIn = dropInText(tree.unitText, { ...machine, ...upgrades })
-  if (dropIn === facts.dropIn) return steps
-  if (dropIn === undefined) {
-    steps.push({ do: 'remove', path: places.dropIn, about: 'the unit fits as it is' })
-    return steps
-  }
-  if (!own(facts.directories, places.dropInDirectory)) {
-    steps.push({ do: 'make-directory', path: places.dropInDirectory, mode: 0o755 })
-  }
-  const about = 'what depends on this machine'
-  steps.push({ do: 'write-file', path: places.dropIn, text: dropIn, mode: 0o644, about })
-  return steps
+  const text = dropInText(tree.unitText, { systemdVersion, node, ...upgrades })
+  const about = text === undefined ? 'the unit fits as it is' : 'what depends on this machine'
+  return [...steps, ...bring(facts, [{ path: places.dropIn, text, about }])]
 }
 
-function commandSteps(facts: Facts, wishes: InstallWishes, node: string): Step[] {
+function commandSteps(facts: Facts, wishes: InstallWishes): Step[] {
   const { role } = wishes
-  const { command, tree } = placesOf(role)
-  // Packages share the name by update-alternatives.
-  if (comesByPackage(facts, wishes)) return []
-  const { kind } = facts.command
-  const text = commandText(role, node)
-  if (text !== undefined) {
-    const isOurs = facts.command.kind === 'file' && facts.command.text === text
-    if (isOurs || (kind !== 'none' && !isDangling(facts.command))) return []
-    return [{ do: 'write-file', path: command, text, mode: 0o755, about: 'the command' }]
-  }
-  if (kind !== 'none' && !isDangling(facts.command)) return []
-  return [{ do: 'link', path: command, target: `${tree}/obelisk.mjs` }]
-}
-
-function isDangling(entry: Entry): boolean {
-  return entry.kind === 'link' && entry.isDangling
+  const { command: path, tree } = placesOf(role)
+  // Packages share the name by update-alternatives. What leads somewhere is somebody's.
+  if (comesByPackage(facts, wishes) || textAt(facts, path) !== undefined) return []
+  const text = commandText(role, facts.node!.path)
+  if (text === undefined) return [{ do: 'link', path, target: `${tree}/obelisk.mjs` }]
+  return [{ do: 'write-file', path, text, mode: 0o755, about: 'the command' }]
 }
 
 function enableSteps(facts: Facts, wishes: InstallWishes): Step[] {
   const { unit, wants, unitFile, packagedUnitFile } = placesOf(wishes.role)
-  if (isEnabled(facts) || isResting(facts, wishes)) return []
+  if (isEnabled(facts, wishes) || isResting(facts, wishes)) return []
   const isPackaged = comesByPackage(facts, wishes)
   if (facts.isLive && isPackaged) return [{ do: 'systemctl', words: ['enable', unit] }]
   // systemctl cannot be asked: the unit is not there yet, or nothing runs.

@@ -43,6 +43,10 @@ import { withoutRights } from '../support/without-rights.ts'
 const UNIT =
   '[Service]\nExecStart=/usr/bin/node --max-old-space-size=64 /usr/lib/obelisk-agent/agent.mjs\n'
 
+const UNIT_FILE = '/etc/systemd/system/obelisk-agent.service'
+const WANTS = '/etc/systemd/system/multi-user.target.wants/obelisk-agent.service'
+const CREDENTIAL = '/etc/credstore/obelisk-enroll-token'
+
 const TREE: TreeFacts = {
   path: '/tmp/tree',
   version: '1.0.0',
@@ -66,24 +70,12 @@ const BARE: Facts = {
   trustedKey: undefined,
   previous: undefined,
   isOwnedByDpkg: false,
-  directories: {},
-  configuration: undefined,
-  credential: undefined,
-  hasOldCredential: false,
+  missing: ['/etc/obelisk', '/etc/credstore', `${UNIT_FILE}.d`],
+  entries: {},
   hasIdentity: false,
-  unitFile: undefined,
-  dropIn: undefined,
-  upgradeUnits: [
-    { text: undefined, isWanted: false },
-    { text: undefined, isWanted: false },
-  ],
-  isWanted: false,
   isMasked: false,
-  command: { kind: 'none' },
   hasOther: false,
   unit: { isEnabled: false, activeState: 'inactive', statusText: '', needsReload: false },
-  leftovers: [],
-  kept: [],
   unseen: [],
 }
 
@@ -103,14 +95,21 @@ const WISHES: InstallWishes = {
 const CONFIGURATION =
   '# Configuration of the Obelisk agent. Every option: obelisk agent --help\nid = "edge-1"\n'
 
+const COMMAND = { target: '/usr/lib/obelisk-agent/obelisk.mjs', text: '', mode: 0o755 }
+const ENTRIES: Facts['entries'] = {
+  '/etc/obelisk/agent.toml': { text: CONFIGURATION, mode: 0o644 },
+  [UNIT_FILE]: { text: UNIT, mode: 0o644 },
+  '/usr/bin/obelisk': COMMAND,
+}
+/** As dpkg leaves it: the unit is elsewhere. */
+const PACKAGED = { '/etc/obelisk/agent.toml': ENTRIES['/etc/obelisk/agent.toml']! }
+
 /** All as the wishes say. */
 const INSTALLED: Facts = {
   ...BARE,
   tree: { ...TREE, path: '/usr/lib/obelisk-agent' },
-  directories: { '/etc/obelisk': true },
-  configuration: CONFIGURATION,
-  unitFile: UNIT,
-  command: { kind: 'link', target: '/usr/lib/obelisk-agent/obelisk.mjs', isDangling: false },
+  missing: ['/etc/credstore', `${UNIT_FILE}.d`],
+  entries: ENTRIES,
   unit: {
     isEnabled: true,
     activeState: 'active',
@@ -200,7 +199,7 @@ t.test('only what differs is changed', (t) => {
     ],
     [
       'the token, where others may read it',
-      { ...INSTALLED, credential: { text: 'secret', mode: 0o644 } },
+      { ...INSTALLED, entries: { ...ENTRIES, [CREDENTIAL]: { text: 'secret', mode: 0o644 } } },
       { isToStart: false, settings: { values: {}, token: 'secret' } },
       [
         'make /etc/credstore (0700)',
@@ -233,7 +232,7 @@ t.test('an upgrade waits for what was there before: a node that had joined joins
     ),
   )
   const packaged = lines(
-    { ...INSTALLED, offered: undefined, unitFile: undefined, isOwnedByDpkg: true, previous: TREE },
+    { ...INSTALLED, offered: undefined, entries: PACKAGED, isOwnedByDpkg: true, previous: TREE },
     { isPackaged: true },
   )
   t.ok(packaged.includes('wait until obelisk-agent.service is ready and has joined'))
@@ -294,7 +293,7 @@ t.test('a unit that a person has disabled or masked stays so', (t) => {
   const disabled = { ...INSTALLED.unit!, isEnabled: false, activeState: 'inactive' }
   const offered = { ...TREE, version: '2.0.0', inventory: 'two' }
   const byHand = { ...INSTALLED, offered, unit: disabled }
-  const packaged: Facts = { ...byHand, unitFile: undefined, isOwnedByDpkg: true, previous: TREE }
+  const packaged: Facts = { ...byHand, entries: PACKAGED, isOwnedByDpkg: true, previous: TREE }
   const steps = {
     byHand: lines(byHand),
     packaged: lines({ ...packaged, offered: undefined }, { isPackaged: true }),
@@ -323,7 +322,9 @@ t.test('only a sound version is a way back', (t) => {
   const offered = { ...TREE, version: '2.0.0', inventory: 'two' }
   const torso = { ...TREE, version: '', problems: ['package.json is missing'] }
   const steps = (facts: Partial<Facts>) => {
-    const all = { ...INSTALLED, offered, ...facts }
+    const previous = facts.previous && { '/usr/lib/obelisk-agent.previous': {} }
+    const entries = { ...ENTRIES, ...previous }
+    const all = { ...INSTALLED, offered, entries, ...facts }
     return { plan: lines(all).join('\n'), back: wayBackOf(all, WISHES)?.version }
   }
   const removed = /remove \S+\.previous: it is damaged[\s\S]*put version 2/
@@ -353,7 +354,10 @@ t.test('a package in an image, where nothing runs, is enabled and not started', 
 
 t.test('going back restores the tree and every file as it was', (t) => {
   const offered = { ...TREE, version: '2.0.0', inventory: 'two', unitText: '[Service]\n' }
-  const facts = { ...INSTALLED, offered, credential: { text: 'old', mode: 0o600 } }
+  const facts = {
+    ...{ ...INSTALLED, offered },
+    entries: { ...ENTRIES, [CREDENTIAL]: { text: 'old', mode: 0o600 } },
+  }
   const wishes = { ...WISHES, settings: { values: { id: 'b' }, token: 'new' } }
   const steps = planGoingBack(facts, wishes)
   t.match(steps[0], { do: 'restore-tree', to: '/usr/lib/obelisk-agent' })
@@ -393,7 +397,14 @@ t.test('what does not fit is refused before anything is touched', (t) => {
 
 t.test('uninstall leaves data and configuration, unless told', (t) => {
   const kept = ['/etc/obelisk/agent.toml', '/var/lib/obelisk-agent']
-  const facts = { ...INSTALLED, dropIn: 'x', isWanted: true, kept }
+  const facts = {
+    ...INSTALLED,
+    entries: {
+      ...{ '/usr/lib/obelisk-agent': {}, '/var/lib/obelisk-agent': {} },
+      ...{ ...ENTRIES, [`${UNIT_FILE}.d/10-install.conf`]: { text: 'x', mode: 0o644 } },
+      [WANTS]: { target: UNIT_FILE, text: UNIT },
+    },
+  }
   const plan = (wishes: object, from: Facts = facts): string[] =>
     planUninstall(from, { role: 'agent', isPurge: false, ...wishes }).map((step) =>
       describe(step, '/'),
@@ -1002,7 +1013,8 @@ t.test('an upgrade that does not become ready is taken back', async (t) => {
   }
   const bare = facts('1.0.0', BARE)
   await performer.perform(planInstall(bare, WISHES))
-  const installed: Facts = { ...INSTALLED, tree: bare.offered, unitFile: bare.offered!.unitText }
+  const entries = { ...ENTRIES, [UNIT_FILE]: { text: bare.offered!.unitText } }
+  const installed: Facts = { ...INSTALLED, tree: bare.offered, entries }
   const version = (): string => readFileSync(at('usr/lib/obelisk-agent/agent.mjs'), 'utf8')
 
   for (const [next, reason] of [
