@@ -11,9 +11,9 @@ import { fault, usage } from '../fault.ts'
 import { inWords } from '../path-faults.ts'
 import { privatePartialOf, writeWholeFrom } from '../whole-file.ts'
 import { assertFree, newPassphrase, sayKept } from './ca.ts'
-import { type Asked, type CommandPlace, type Flags, show } from './command-place.ts'
+import { type Asked, type AskedHere, type CommandGroup, type Flags, show } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
-import { withRestore } from './restore.ts'
+import { type RestoreFlags, withRestore } from './restore.ts'
 import { restoreAll } from './restore-ledger.ts'
 import { printable, when } from './streams.ts'
 import { PASSPHRASE_FILE } from './typed-input.ts'
@@ -22,24 +22,24 @@ type BackupFlags = Flags<'passphraseFile', 'withSecrets' | 'force'>
 
 const OWN = 0o600
 
-export function addBackupCommands(
-  { program, streams, withHttp, asks, done }: CommandPlace,
-  parts: GatewayParts,
-): void {
-  const backup = withHttp(program.command('backup <file>'))
+export function addBackupCommands(obelisk: CommandGroup, parts: GatewayParts): void {
+  const backup = obelisk
+    .asks('backup <file>', write)
     .description('write the ledger of a gateway that runs into a file')
     .option('--with-secrets', 'keys and identities, too, which a passphrase opens')
     .option('--passphrase-file <file>', PASSPHRASE_FILE)
     .option('--force', 'over a file that is there')
-    .action(asks(write))
-  backup
-    .command('check <file>')
+  obelisk
+    .below(backup)
+    .does('check <file>', (asked, file: string) => check(asked, file, parts))
     .description('open and count what is in a backup')
     .option('--json', 'print JSON')
-    .action(async (file, flags) => done(await check({ streams, flags }, file, parts)))
-  withRestore(program.command('restore <file>'))
-    .description('give a gateway, which does not run and has no ledger, that of a backup')
-    .action(async (file, flags) => done(await restoreAll(file, flags, streams, parts)))
+  const restore = obelisk.does('restore <file>', (asked: AskedHere<RestoreFlags>, file: string) =>
+    restoreAll(file, asked.flags, asked.streams, parts),
+  )
+  withRestore(restore).description(
+    'give a gateway, which does not run and has no ledger, that of a backup',
+  )
 }
 
 async function write(asked: Asked<BackupFlags>, file: string): Promise<number> {
@@ -92,18 +92,14 @@ async function checked(path: string, passphrase: string | undefined): Promise<Ch
 }
 
 async function check(
-  asked: Pick<Asked, 'streams' | 'flags'>,
+  asked: AskedHere,
   file: string,
   { checkBackup }: Pick<GatewayParts, 'checkBackup'>,
 ): Promise<number> {
   return tell(asked, file, await inWords(file, 'looked at', () => checkBackup(file)))
 }
 
-function tell(
-  asked: Pick<Asked, 'streams' | 'flags'>,
-  file: string,
-  manifest: BackupManifest,
-): number {
+function tell(asked: AskedHere, file: string, manifest: BackupManifest): number {
   const { ts, ledgerId, seq, records, files } = manifest
   const bytes = Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0)
   const hasKeys = Object.hasOwn(files, SECRETS_FILE)

@@ -1,17 +1,18 @@
 /** The commands of a board's life on the command line: made, installed, examined, removed. */
 import type { Command } from 'commander'
-import type { CommandPlace } from './command-place.ts'
+import { type Asked, type CommandGroup, later } from './command-place.ts'
 import { HTTP_DEFAULT } from './gateway-at-hand.ts'
+import type { InstallFlags } from './install.ts'
 
-export function addBoardCommands(place: CommandPlace): void {
-  addInstall(place)
-  addUninstall(place)
-  addDoctor(place)
-  addImage(place)
+export function addBoardCommands(obelisk: CommandGroup): void {
+  addInstall(obelisk)
+  addUninstall(obelisk)
+  addDoctor(obelisk)
+  addImage(obelisk)
 }
 
-function addInstall({ program, streams, done }: CommandPlace): void {
-  withPlace(program.command('install'))
+function addInstall(obelisk: CommandGroup): void {
+  withPlace(obelisk.does('install', install))
     .description('install the agent or the gateway as a service of this machine, or upgrade it')
     .usage('--role agent|gateway [options] [options of that program]')
     .option('--from <tree>', 'an unpacked package; without it, what is installed already')
@@ -28,22 +29,28 @@ function addInstall({ program, streams, done }: CommandPlace): void {
     .option('--join-timeout <seconds>', 'how long an upgraded agent may take to join (default 90)')
     .allowUnknownOption()
     .allowExcessArguments()
-    .action(async (flags, command: Command) => {
-      if (flags.staged === true) {
-        const { installStaged } = await import('./install-staged.ts')
-        done(await installStaged(flags, streams))
-        return
-      }
-      const { install } = await import('./install.ts')
-      done(await install(flags, command.args, streams))
-    })
 }
 
-function addUninstall({ program, later }: CommandPlace): void {
-  withPlace(program.command('uninstall'))
+type Flagged = InstallFlags & { readonly staged?: boolean }
+
+async function install({ flags, words, streams }: Asked<Flagged>): Promise<number> {
+  if (flags.staged === true) {
+    const { installStaged } = await import('./install-staged.ts')
+    return await installStaged(flags, streams)
+  }
+  const install = await import('./install.ts')
+  return await install.install(flags, words, streams)
+}
+
+function addUninstall(obelisk: CommandGroup): void {
+  withPlace(
+    obelisk.does(
+      'uninstall',
+      later(async () => (await import('./install.ts')).uninstall),
+    ),
+  )
     .description('stop and remove the agent or the gateway; data and configuration stay')
     .option('--purge', 'remove data and configuration too')
-    .action(later(async () => (await import('./install.ts')).uninstall))
 }
 
 function withPlace(command: Command): Command {
@@ -53,9 +60,12 @@ function withPlace(command: Command): Command {
     .option('--dry-run', 'say what would be done, and do nothing')
 }
 
-function addDoctor({ program, later }: CommandPlace): void {
-  program
-    .command('doctor')
+function addDoctor(obelisk: CommandGroup): void {
+  obelisk
+    .does(
+      'doctor',
+      later(async () => (await import('./doctor.ts')).doctor),
+    )
     .description('examine this machine, and say how to mend what is wrong')
     .option('--role <role>', 'agent or gateway (default: what is installed)')
     .option(
@@ -68,12 +78,16 @@ function addDoctor({ program, later }: CommandPlace): void {
       `the gateway's HTTP address (OBELISK_HTTP; default: that of its configuration, ${HTTP_DEFAULT})`,
     )
     .option('--json', 'print JSON')
-    .action(later(async () => (await import('./doctor.ts')).doctor))
 }
 
-function addImage({ program, later }: CommandPlace): void {
-  const image = program.command('image').description('make cards that boot into nodes of the fleet')
-  withBoard(image.command('flash'))
+function addImage(obelisk: CommandGroup): void {
+  const image = obelisk.group('image', 'make cards that boot into nodes of the fleet')
+  withBoard(
+    image.does(
+      'flash',
+      later(async () => (await import('./image.ts')).flashCard),
+    ),
+  )
     .description('write the image of a system with the agent on it to a card, or to a file')
     .option('--image <file>', 'the image of the system: .img or .img.xz')
     .option('--sha256 <digest>', 'of the image; another one is refused')
@@ -85,13 +99,16 @@ function addImage({ program, later }: CommandPlace): void {
     .option('--device <disk>', 'the card to overwrite: /dev/sdX')
     .option('--output <file>', 'write an image instead')
     .option('--yes', 'do not ask before a card or a file is overwritten')
-    .action(later(async () => (await import('./image.ts')).flashCard))
-  withBoard(image.command('user-data'))
+  withBoard(
+    image.does(
+      'user-data',
+      later(async () => (await import('./image.ts')).printCloudConfig),
+    ),
+  )
     .description('print cloud-init user-data, for a card that the Raspberry Pi Imager writes')
     .option('--package <place>', "the agent's tarball: a URL, or a name on the boot partition")
     .option('--sha256 <digest>', 'of the tarball')
     .option('--node <place>', 'an archive of Node, likewise')
-    .action(later(async () => (await import('./image.ts')).printCloudConfig))
 }
 
 function withBoard(command: Command): Command {

@@ -9,9 +9,9 @@ import { assertHidden } from '../client/node-carrier.ts'
 import { fault, usage } from '../fault.ts'
 import { faultOf, inWords } from '../path-faults.ts'
 import { privatePartialOf, writeWhole } from '../whole-file.ts'
-import { type Asked, type CommandPlace, type Flags, show } from './command-place.ts'
+import { type Asked, type AskedHere, type CommandGroup, type Flags, show } from './command-place.ts'
 import type { GatewayParts } from './gateway-parts.ts'
-import { restore, withRestore } from './restore.ts'
+import { type RestoreFlags, restore, withRestore } from './restore.ts'
 import { day, printable, type Row, rowLines, type Streams, when } from './streams.ts'
 import { PASSPHRASE_FILE, passphraseOf } from './typed-input.ts'
 
@@ -22,26 +22,26 @@ const PRIVATE = 0o600
 const TIMEOUT_MS = 120_000
 
 export function addCaCommands(
-  { program, streams, withHttp, asks, done }: CommandPlace,
+  obelisk: CommandGroup,
   { restore: restoreFleet }: Pick<GatewayParts, 'restore'>,
 ): void {
-  const ca = program
-    .command('ca')
-    .description("the fleet's authority, and a backup of its keys and identities")
-  withHttp(ca.command('show'))
-    .description('show its pin, the certificates of the gateway, and when the last backup was kept')
-    .action(asks(showAuthority))
-  withHttp(ca.command('export'))
-    .description('print its certificate, for clients that are to trust it')
-    .action(asks(exportCertificate))
-  withHttp(ca.command('backup <file>'))
+  const ca = obelisk.group('ca', "the fleet's authority, and a backup of its keys and identities")
+  ca.asks('show', showAuthority).description(
+    'show its pin, the certificates of the gateway, and when the last backup was kept',
+  )
+  ca.asks('export', exportCertificate).description(
+    'print its certificate, for clients that are to trust it',
+  )
+  ca.asks('backup <file>', backup)
     .description('write keys and identities into a file that a passphrase opens; - prints it')
     .option('--passphrase-file <file>', PASSPHRASE_FILE)
     .option('--force', 'over a file that is there')
-    .action(asks(backup))
-  withRestore(ca.command('restore <file>'))
-    .description('give a new gateway, which does not run, the keys and identities of a backup')
-    .action(async (file, flags) => done(await restore(file, flags, streams, restoreFleet)))
+  const give = ca.does('restore <file>', (asked: AskedHere<RestoreFlags>, file: string) =>
+    restore(file, asked.flags, asked.streams, restoreFleet),
+  )
+  withRestore(give).description(
+    'give a new gateway, which does not run, the keys and identities of a backup',
+  )
 }
 
 async function showAuthority(asked: Asked): Promise<number> {

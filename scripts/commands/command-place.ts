@@ -1,7 +1,8 @@
 /** Where the commands of one kind are put into the program, and what they have to do with. */
-import type { Command } from 'commander'
+import type { Command, CommandOptions } from 'commander'
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
+import { clientFor, HTTP_DEFAULT } from './gateway-at-hand.ts'
 import { printable, type Streams } from './streams.ts'
 
 /** What commander makes of options: texts of those that take a value, of others whether they are given. */
@@ -9,30 +10,76 @@ export type Flags<Text extends string, Switch extends string = never> = {
   readonly [name in Text]?: string
 } & { readonly [name in Switch]?: boolean }
 
-/** What a command has that talks to a gateway. */
+/** What a command has to do with. */
 export interface Asked<F extends object = object> {
+  /** That of the flags, or the one at hand. */
   readonly gateway: GatewayClient
   readonly streams: Streams
   readonly flags: F & Flags<never, 'json'>
+  /** All that was given but for the options that it knows. */
+  readonly words: readonly string[]
 }
+
+/** The same of a command that asks no gateway. */
+export type AskedHere<F extends object = object> = Pick<Asked<F>, 'streams' | 'flags'>
 
 /** With the arguments of its command; resolves with the exit code. */
 type Deed<F extends object> = (asked: Asked<F>, ...given: never[]) => Promise<number> | number
 
-type LoadedDeed<F> = (flags: F, streams: Streams) => Promise<number>
+const DEFAULT = `the socket of a secured gateway on this machine, else that of the login, else ${HTTP_DEFAULT}`
 
-export interface CommandPlace {
-  readonly program: Command
-  readonly streams: Streams
-  /** Gives a command the options that say where the gateway is. */
-  readonly withHttp: (command: Command) => Command
-  readonly gatewayFor: (flags: object) => GatewayClient
-  /** The action of a command that has these options; those of the commands above it count, too. */
-  readonly asks: <F extends object>(deed: Deed<F>) => (...given: unknown[]) => Promise<void>
-  /** The action of a command that needs no gateway, and is loaded only when it is asked for. */
-  readonly later: <F>(load: () => Promise<LoadedDeed<F>>) => (flags: F) => Promise<void>
-  /** With the exit code. */
-  readonly done: (code: number) => void
+/** Commands below one word. */
+export class CommandGroup {
+  readonly command: Command
+  readonly #streams: Streams
+  readonly #done: (code: number) => void
+
+  constructor(command: Command, streams: Streams, done: (code: number) => void) {
+    this.command = command
+    this.#streams = streams
+    this.#done = done
+  }
+
+  /** Those of another word, below this one. */
+  group(name: string, about: string): CommandGroup {
+    return this.below(this.command.command(name).description(about))
+  }
+
+  /** Those of a command, below it. */
+  below(command: Command): CommandGroup {
+    return new CommandGroup(command, this.#streams, this.#done)
+  }
+
+  /** A command that asks a gateway. */
+  asks<F extends object>(usage: string, deed: Deed<F>): Command {
+    return this.does(usage, deed)
+      .option('--http <url>', `the gateway's HTTP address (OBELISK_HTTP; default ${DEFAULT})`)
+      .option('--json', 'print JSON')
+  }
+
+  /** A command; the options of those above it count, too. */
+  does<F extends object>(usage: string, deed: Deed<F>, options: CommandOptions = {}): Command {
+    const streams = this.#streams
+    const command = this.command.command(usage, options)
+    return command.action(async (...given: unknown[]) => {
+      const flags = command.optsWithGlobals()
+      const asked = {
+        ...{ streams, flags: flags as never, words: command.args },
+        get gateway() {
+          return clientFor(flags.http, streams.environment)
+        },
+      }
+      // Behind its arguments come commander's own flags, and the command.
+      this.#done(await deed(asked, ...(given.slice(0, -2) as never[])))
+    })
+  }
+}
+
+/** What a command does that is loaded only when it is asked for. */
+export function later<F extends object>(
+  load: () => Promise<(flags: F, streams: Streams) => Promise<number>>,
+): Deed<F> {
+  return async ({ flags, streams }) => (await load())(flags, streams)
 }
 
 /** What a flag says, read; nothing where it is not given. */
@@ -49,7 +96,7 @@ export function queryOf(flags: Readonly<Record<string, string | undefined>>): UR
 
 /** Prints an answer: as JSON where that is asked for, else as the text, a whole one with its end of line. */
 export function show(
-  { streams, flags }: Pick<Asked, 'streams' | 'flags'>,
+  { streams, flags }: AskedHere,
   answer: unknown,
   text: string | (() => string),
 ): number {
@@ -64,10 +111,6 @@ export async function remove(asked: Asked, path: string, said: string): Promise<
 }
 
 /** The same in a sentence. */
-export function say(
-  asked: Pick<Asked, 'streams' | 'flags'>,
-  answer: unknown,
-  text: string,
-): number {
+export function say(asked: AskedHere, answer: unknown, text: string): number {
   return show(asked, answer, `${printable(text)}\n`)
 }

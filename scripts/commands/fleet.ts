@@ -5,7 +5,7 @@ import { pause } from '../../shared/client/waits.ts'
 import type { UpgradePlanRow, UpgradeView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { fault, usage } from '../fault.ts'
-import { type Asked, type CommandPlace, type Flags, given, say, show } from './command-place.ts'
+import { type Asked, type CommandGroup, type Flags, given, say, show } from './command-place.ts'
 import { interruptible } from './interruption.ts'
 import { namesOfPackages } from './package-files.ts'
 import { Patience } from './patience.ts'
@@ -20,11 +20,10 @@ const LATEST = '/api/upgrades/latest'
 const SHOWS = 'this shows it: obelisk fleet upgrade status'
 const CLEAR_LINE = '\r\u001b[K'
 
-export function addFleetCommands(place: CommandPlace): void {
-  const { program, withHttp, asks } = place
-  const fleet = program.command('fleet').description('bring the boards to another version')
-  const upgrade = withHttp(fleet.command('upgrade [packages...]'))
-  upgrade
+export function addFleetCommands(obelisk: CommandGroup): void {
+  const fleet = obelisk.group('fleet', 'bring the boards to another version')
+  const begins = fleet
+    .asks('upgrade [packages...]', begin)
     .description('upgrade the boards, a few at a time, and wait until they run it')
     .option('--wave <nodes>', 'so many at a time, or a share as 10% (default: 1)')
     .option('--only <ids>', 'these nodes alone: ids with commas between them')
@@ -32,16 +31,14 @@ export function addFleetCommands(place: CommandPlace): void {
     .option('--again', 'also nodes on which this very package failed before')
     .option('--allow-away', 'with --replicas 1, tiles may be away while their node starts anew')
     .option('--dry-run', 'send the packages, say what would become of each node, and begin nothing')
-    .action(asks(begin))
-  withHttp(upgrade.command('status'))
-    .description('show how far the latest upgrade is')
-    .action(asks(showLatest))
-  withHttp(upgrade.command('stop'))
+  const upgrade = fleet.below(begins)
+  upgrade.asks('status', showLatest).description('show how far the latest upgrade is')
+  upgrade
+    .asks('stop', stop)
     .description('stop the upgrade, but for the nodes that install at this moment')
-    .action(asks(stop))
-  withHttp(upgrade.command('resume'))
+  upgrade
+    .asks('resume', resume)
     .description('go on with an upgrade that has stopped, without the nodes that failed')
-    .action(asks(resume))
 }
 
 async function begin(asked: Asked<UpgradeFlags>, packages: readonly string[]): Promise<number> {

@@ -14,7 +14,7 @@ import { SystemRandom } from '../../shared/runtime/system-random.ts'
 import { fault, usage } from '../fault.ts'
 import { faultOf, inWords } from '../path-faults.ts'
 import { partialOf, writeWholeFrom } from '../whole-file.ts'
-import { type Asked, type CommandPlace, type Flags, say } from './command-place.ts'
+import { type Asked, type CommandGroup, type Flags, say } from './command-place.ts'
 import { interruptible } from './interruption.ts'
 import { type Streams, written } from './streams.ts'
 
@@ -50,28 +50,27 @@ interface UploadAnswer {
 
 const FORMAT = 'npy or csv, if the name of the file does not say it (default: csv)'
 
-export function addGridCommands(place: CommandPlace): void {
-  const { program, withHttp, asks } = place
-  const grid = program.command('grid').description('fields to and from files, and as pictures')
-  withHttp(grid.command('get <field> <file>'))
+export function addGridCommands(obelisk: CommandGroup): void {
+  const grid = obelisk.group('grid', 'fields to and from files, and as pictures')
+  grid
+    .asks('get <field> <file>', getGrid)
     .description(
       'fetch the cells of a field into a .npy or .csv file, or - for the standard output',
     )
     .option('--format <format>', FORMAT)
     .option('--region <x,y,w,h>', 'a part of the grid')
-    .action(asks(getGrid))
-  withHttp(grid.command('put <field> <file>'))
+  grid
+    .asks('put <field> <file>', putGrid)
     .description('write a .npy or .csv file into a field, or - for the standard input')
     .option('--format <format>', FORMAT)
     .option('--region <x,y>', 'where its first cell goes (default: 0,0)')
     .option('--resume <id>', 'send a file again of which a part may have been taken')
-    .action(asks(putGrid))
-  withHttp(grid.command('png <field> <file>'))
+  grid
+    .asks('png <field> <file>', drawGrid)
     .description('draw a field as a picture, into a file or - for the standard output')
     .option('--region <x,y,w,h>', 'a part of the grid')
     .option('--size <pixels>', 'at most so wide and so high (default: 512), and 262,144 in all')
     .option('--colours <name>', 'viridis, cividis, magma, grey or change (default: viridis)')
-    .action(asks(drawGrid))
 }
 
 /** `grid get`. */

@@ -8,15 +8,20 @@ import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { type Context, removeContext, writeContext } from '../client/context.ts'
 import { fault, usage } from '../fault.ts'
 import { textIn } from '../path-faults.ts'
-import { type Asked, type CommandPlace, type Flags, say, show } from './command-place.ts'
+import {
+  type Asked,
+  type AskedHere,
+  type CommandGroup,
+  type Flags,
+  say,
+  show,
+} from './command-place.ts'
 import { clientAtHand, clientOf } from './gateway-at-hand.ts'
 import { pinnedAuthority } from './pinned-authority.ts'
 import { printable, type Row, rowLines, type Streams } from './streams.ts'
 import { isTyped, secretLine } from './typed-input.ts'
 
 type LoginFlags = Flags<'tokenFile'>
-
-type AskedHere = Pick<Asked<LoginFlags>, 'streams' | 'flags'>
 
 /** What `GET /api/whoami` says. */
 interface Whoami {
@@ -30,25 +35,22 @@ interface Whoami {
 
 const HTTPS_PORT = 8025
 
-export function addLoginCommands(place: CommandPlace): void {
-  const { program, streams, withHttp, asks, done } = place
-  program
-    .command('login <url>')
+export function addLoginCommands(obelisk: CommandGroup): void {
+  obelisk
+    .does('login <url>', login)
     .description('let the commands on this machine talk to a secured gateway elsewhere')
     .option('--token-file <file>', 'a token of obelisk user token create; - is the standard input')
     .option('--json', 'print JSON')
-    .action(async (url, flags) => done(await login({ streams, flags }, url)))
-  program
-    .command('logout')
+  obelisk
+    .does('logout', logout)
     .description('forget that gateway, and the token')
     .option('--json', 'print JSON')
-    .action((flags) => done(logout({ streams, flags })))
-  withHttp(program.command('whoami'))
+  obelisk
+    .asks('whoami', whoami)
     .description('show which gateway the commands talk to, as whom, and what he may do')
-    .action(asks(whoami))
 }
 
-async function login(asked: AskedHere, given: string): Promise<number> {
+async function login(asked: AskedHere<LoginFlags>, given: string): Promise<number> {
   const { streams, flags } = asked
   const url = gatewayUrl(given)
   const text = await tokenText(flags, streams)

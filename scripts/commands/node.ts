@@ -3,7 +3,7 @@ import type { GatewayClient } from '../../shared/client/http.ts'
 import { count } from '../../shared/core/count.ts'
 import type { DetectorView, MovesView, NodeView } from '../../shared/protocol/views.ts'
 import { fault, usage } from '../fault.ts'
-import { type Asked, type CommandPlace, type Flags, say, show } from './command-place.ts'
+import { type Asked, type CommandGroup, type Flags, say, show } from './command-place.ts'
 import { fleetLines } from './detector.ts'
 import { interruptible } from './interruption.ts'
 import { showLog } from './node-logs.ts'
@@ -23,37 +23,32 @@ const COLOUR_OF_STATE: Readonly<Record<NodeView['state'], Colour>> = {
   left: 'grey',
 }
 
-export function addNodeCommands(place: CommandPlace): void {
-  const { program, withHttp, asks } = place
-  const node = program
-    .command('node')
-    .description('look at the nodes of the fleet, empty one, and forget it')
-  withHttp(node.command('ls')).description('list the nodes').action(asks(listNodes))
-  withHttp(node.command('info <id>'))
-    .description('show what is known of a node')
-    .action(asks(showNode))
-  withHttp(node.command('drain <id>'))
+export function addNodeCommands(obelisk: CommandGroup): void {
+  const node = obelisk.group('node', 'look at the nodes of the fleet, empty one, and forget it')
+  node.asks('ls', listNodes).description('list the nodes')
+  node.asks('info <id>', showNode).description('show what is known of a node')
+  node
+    .asks('drain <id>', drainNode)
     .description('take all tiles from a node, so that it can go')
     .option('--undo', 'let it stay after all')
     .option('--force', 'even if it can never leave as the fleet is')
     .option('--wait [seconds]', 'wait until it has left, without a number as long as that takes')
-    .action(asks(drainNode))
-  withHttp(node.command('logs <id>'))
+  node
+    .asks('logs <id>', showLog)
     .description('show the last lines that the agent of a node logged')
     .option('-f, --follow', 'and what comes, for 10 minutes')
     .option('-n, --lines <count>', 'how many', '100')
     .option('--level <level>', 'of this level and above: debug, info, warn or error', 'debug')
-    .action(asks(showLog))
-  withHttp(node.command('revoke <id>'))
+  node
+    .asks('revoke <id>', revokeNode)
     .description('take its identity from a node that was lost or stolen, and its tiles')
-    .action(asks(revokeNode))
-  withHttp(node.command('rotate-key [id]'))
+  node
+    .asks('rotate-key [id]', rotateKeys)
     .description('have a node make another key; the old one works until the new one was used')
     .option('--all', 'every node that has one')
-    .action(asks(rotateKeys))
-  withHttp(node.command('rm <id>'))
+  node
+    .asks('rm <id>', removeNode)
     .description('forget a node that has left, or is dead and nobody needs')
-    .action(asks(removeNode))
 }
 
 /** `node ls`. */

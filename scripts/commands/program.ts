@@ -1,5 +1,4 @@
 import { Command, CommanderError } from 'commander'
-import type { GatewayClient } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import {
   AppError,
@@ -12,12 +11,11 @@ import { fault } from '../fault.ts'
 import { addBackupCommands } from './backup.ts'
 import { addBoardCommands } from './board.ts'
 import { addCaCommands } from './ca.ts'
-import type { CommandPlace, Flags } from './command-place.ts'
+import { type Asked, type AskedHere, CommandGroup } from './command-place.ts'
 import { commandTree, type TreeCommand } from './command-tree.ts'
 import { trust } from './detector.ts'
-import type { Enrol } from './enroll.ts'
+import type { Enrol, EnrolFlags } from './enroll.ts'
 import { addFleetCommands } from './fleet.ts'
-import { clientFor, HTTP_DEFAULT } from './gateway-at-hand.ts'
 import type { GatewayParts } from './gateway-parts.ts'
 import { addGridCommands } from './grid.ts'
 import { addLoginCommands } from './login.ts'
@@ -25,6 +23,7 @@ import { addNodeCommands } from './node.ts'
 import { exitCodeOf, wordsOf } from './refusal.ts'
 import { addRingCommands } from './ring.ts'
 import { addSealCommands } from './seal.ts'
+import type { SecureFlags } from './secure.ts'
 import { addSecurityCommands } from './security.ts'
 import { addShellCommands } from './shell.ts'
 import { printableLines, type Streams } from './streams.ts'
@@ -139,68 +138,61 @@ function buildProgram(
       writeOut: (text) => streams.stdout.write(text),
       writeErr: (text) => streams.stderr.write(text),
     })
-  const place: CommandPlace = {
-    ...{ program, streams, withHttp, done },
-    gatewayFor: (flags) => gatewayFor(flags, streams),
-    later: (load) => async (flags) => done(await (await load())(flags, streams)),
-    asks:
-      (deed) =>
-      async (...given) => {
-        const flags = (given.pop() as Command).optsWithGlobals()
-        // Commander's own of the same.
-        given.pop()
-        const asked = { gateway: gatewayFor(flags, streams), streams, flags: flags as never }
-        done(await deed(asked, ...(given as never[])))
-      },
-  }
+  const obelisk = new CommandGroup(program, streams, done)
   for (const [name, about] of Object.entries(PROGRAMS)) {
-    const command = program.command(name).description(about)
-    if (name === 'gateway') {
-      addTrust(command, place)
-      addRecover(command)
-      addSecure(command, place, gatewayParts)
-    } else if (name === 'agent') addEnroll(command, place, enrol)
+    const { command } = obelisk.group(name, about)
+    if (name === 'gateway') addGatewayWords(obelisk.below(command), gatewayParts)
+    else if (name === 'agent') addEnroll(obelisk.below(command), enrol)
     else command.helpOption(false).allowUnknownOption()
   }
-  addTaskCommands(place)
-  addNodeCommands(place)
-  addRingCommands(place)
-  addGridCommands(place)
-  addTokenCommands(place)
-  addUserCommands(place)
-  addLoginCommands(place)
-  addCaCommands(place, gatewayParts)
-  addBackupCommands(place, gatewayParts)
-  addSealCommands(place)
-  addSub(place)
-  addSecurityCommands(place)
-  addBoardCommands(place)
-  addFleetCommands(place)
-  addTop(place)
-  addShellCommands(place, version)
+  addTaskCommands(obelisk)
+  addNodeCommands(obelisk)
+  addRingCommands(obelisk)
+  addGridCommands(obelisk)
+  addTokenCommands(obelisk)
+  addUserCommands(obelisk)
+  addLoginCommands(obelisk)
+  addCaCommands(obelisk, gatewayParts)
+  addBackupCommands(obelisk, gatewayParts)
+  addSealCommands(obelisk)
+  addSub(obelisk)
+  addSecurityCommands(obelisk)
+  addBoardCommands(obelisk)
+  addFleetCommands(obelisk)
+  addTop(obelisk)
+  addShellCommands(obelisk, version)
   nameUsage(program)
   return program
 }
 
-/** A word to a gateway that runs; `obelisk gateway` alone is that program. */
-function addTrust(gateway: Command, { asks }: CommandPlace): void {
-  withHttp(gateway.command('trust'))
-    .description('tell the gateway that what it sees of the fleet is true: it ends its doubts')
-    .action(asks(trust))
-}
-
-/** Never reached: obelisk.ts starts the gateway for it. Here for its help. */
-function addRecover(gateway: Command): void {
+function addGatewayWords(gateway: CommandGroup, { makeKeys }: GatewayParts): void {
+  // A word to a gateway that runs; `obelisk gateway` alone is that program.
   gateway
-    .command('recover')
+    .asks('trust', trust)
+    .description('tell the gateway that what it sees of the fleet is true: it ends its doubts')
+  // Never reached: obelisk.ts starts the gateway for it. Here for its help.
+  gateway
+    .does('recover', notHere)
     .description('run the gateway, and rebuild a lost ledger from what the nodes hold')
     .option('--nodes <n>', 'how many nodes there are: so many are waited for')
     .allowUnknownOption()
+  gateway
+    .does('secure', async ({ flags, streams }: AskedHere<SecureFlags>) => {
+      const { secure } = await import('./secure.ts')
+      return await secure(flags, streams, makeKeys)
+    })
+    .description('make the keys with which a gateway may listen beyond this machine')
+    .option('--host <address>', 'where it is to listen: 0.0.0.0 for everywhere')
+    .option('--http-host <address>', 'where HTTP is to, for commands and browsers elsewhere')
+    .option('--data <directory>', 'of a gateway that is no service of this machine')
 }
 
-function addEnroll(agent: Command, { streams, done }: CommandPlace, enrol: Enrol): void {
+function addEnroll(agent: CommandGroup, enrol: Enrol): void {
   agent
-    .command('enroll')
+    .does('enroll', async ({ flags, words, streams }: Asked<EnrolFlags>) => {
+      const { enroll } = await import('./enroll.ts')
+      return await enroll(flags, words, streams, enrol)
+    })
     .description('give the agent of this machine its identity, or another one')
     .usage('[options] [options of the agent]')
     .option('--token-file <file>', 'of obelisk token create, "-" reads it from stdin')
@@ -208,39 +200,4 @@ function addEnroll(agent: Command, { streams, done }: CommandPlace, enrol: Enrol
     .option('--data <directory>', 'of an agent that is no service of this machine')
     .allowUnknownOption()
     .allowExcessArguments()
-    .action(async (flags, command: Command) => {
-      const { enroll } = await import('./enroll.ts')
-      done(await enroll(flags, command.args, streams, enrol))
-    })
-}
-
-function addSecure(
-  gateway: Command,
-  { streams, done }: CommandPlace,
-  { makeKeys }: GatewayParts,
-): void {
-  gateway
-    .command('secure')
-    .description('make the keys with which a gateway may listen beyond this machine')
-    .option('--host <address>', 'where it is to listen: 0.0.0.0 for everywhere')
-    .option('--http-host <address>', 'where HTTP is to, for commands and browsers elsewhere')
-    .option('--data <directory>', 'of a gateway that is no service of this machine')
-    .action(async (flags) => {
-      const { secure } = await import('./secure.ts')
-      done(await secure(flags, streams, makeKeys))
-    })
-}
-
-type HttpFlags = Flags<'http', 'json'>
-
-const DEFAULT = `the socket of a secured gateway on this machine, else that of the login, else ${HTTP_DEFAULT}`
-
-function withHttp(command: Command): Command {
-  return command
-    .option('--http <url>', `the gateway's HTTP address (OBELISK_HTTP; default ${DEFAULT})`)
-    .option('--json', 'print JSON')
-}
-
-function gatewayFor(flags: HttpFlags, streams: Streams): GatewayClient {
-  return clientFor(flags.http, streams.environment)
 }

@@ -10,27 +10,24 @@ import type {
 } from '../../shared/protocol/views.ts'
 import { EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { usage } from '../fault.ts'
-import { type Asked, type CommandPlace, type Flags, queryOf, say, show } from './command-place.ts'
+import { type Asked, type CommandGroup, type Flags, queryOf, say, show } from './command-place.ts'
 import { named, recoveryLines } from './detector.ts'
 import { interruptible } from './interruption.ts'
 import { printable, type Streams, table } from './streams.ts'
 import { ask, isTyped } from './typed-input.ts'
 
-export function addRingCommands(place: CommandPlace): void {
-  const { program, withHttp, asks } = place
-  const ring = program.command('ring').description('look at how tiles move between nodes')
-  withHttp(ring.command('moves'))
-    .description('list the tiles that move, and why others wait')
-    .action(asks(listMoves))
-  withHttp(ring.command('plan'))
+export function addRingCommands(obelisk: CommandGroup): void {
+  const ring = obelisk.group('ring', 'look at how tiles move between nodes')
+  ring.asks('moves', listMoves).description('list the tiles that move, and why others wait')
+  ring
+    .asks('plan', showPlan)
     .description('show what would move, and how long it would take')
     .option('--join <ids>', 'if these nodes joined: ids with commas between them')
     .option('--leave <ids>', 'if these nodes left')
-    .action(asks(showPlan))
-  withHttp(ring.command('recreate'))
+  ring
+    .asks('recreate', recreateMissing)
     .description('give up the tiles whose every copy is lost: they begin anew, as zeros')
     .option('--yes', 'do not ask')
-    .action(asks(recreateMissing))
 }
 
 /** `ring moves`. */

@@ -17,14 +17,20 @@ import { flush } from '../../shared/runtime/flush.ts'
 import { readPrivate } from '../../shared/runtime/private-folder.ts'
 import { fault, usage } from '../fault.ts'
 import { faultOf } from '../path-faults.ts'
-import { type Asked, type CommandPlace, type Flags, remove, say, show } from './command-place.ts'
+import {
+  type Asked,
+  type AskedHere,
+  type CommandGroup,
+  type Flags,
+  remove,
+  say,
+  show,
+} from './command-place.ts'
 import { printable, type Streams, table, when } from './streams.ts'
 import { assertName } from './task-request.ts'
 import { inputOf } from './typed-input.ts'
 
 type OpenFlags = Flags<'key' | 'signer', 'cbor'>
-
-type AskedHere = Pick<Asked, 'streams' | 'flags'>
 
 const PATH = '/api/seal/recipients'
 /** A thread may begin for it, and loads what it needs. */
@@ -34,44 +40,39 @@ const PARTS = ['head', 'kem', 'body', 'sig'] as const
 /** Of a key on one line: no path looks like that. */
 const KEY_TEXT = /^[A-Za-z0-9+/]{1024,}={0,2}$/
 
-export function addSealCommands(place: CommandPlace): void {
-  const { program, streams, withHttp, asks, done } = place
-  const seal = program
-    .command('seal')
-    .description('results that one recipient alone can read (task submit --seal)')
+export function addSealCommands(obelisk: CommandGroup): void {
+  const seal = obelisk.group(
+    'seal',
+    'results that one recipient alone can read (task submit --seal)',
+  )
   seal
-    .command('keygen <file>')
+    .does('keygen <file>', keygen)
     .description('make a key: the secret goes to the file, the public key is printed')
     .option('--json', 'print JSON')
-    .action(async (file, flags) => done(await keygen({ streams, flags }, file)))
   seal
-    .command('pub <file>')
+    .does('pub <file>', async (asked, file: string) => showPublic(asked, await seedOf(file)))
     .description('print the public key again, of what seal keygen wrote')
     .option('--json', 'print JSON')
-    .action(async (file, flags) => done(await showPublic({ streams, flags }, await seedOf(file))))
   seal
-    .command('open <result>')
+    .does('open <result>', openResult)
     .description('open a result, JSON or CBOR, and print its value; - is the standard input')
     .option('--key <file>', 'what seal keygen wrote')
     .option('--signer <key>', 'what seal signer prints, or a file of it: only what it signed')
     .option('--cbor', 'print CBOR')
-    .action(async (file, flags) => done(await openResult(file, flags, streams)))
-  withHttp(seal.command('signer'))
+  seal
+    .asks('signer', showSigner)
     .description('print the public key that tells what this gateway sealed')
-    .action(asks(showSigner))
-  const recipient = seal.command('recipient').description('whom the gateway can seal to')
-  withHttp(recipient.command('add <name> [public]'))
+  const recipient = seal.group('recipient', 'whom the gateway can seal to')
+  recipient
+    .asks('add <name> [public]', addRecipient)
     .description('name a public key, or a file of it; without one, the standard input')
-    .action(asks(addRecipient))
-  withHttp(recipient.command('ls')).description('list them').action(asks(list))
-  withHttp(recipient.command('rm <name>'))
+  recipient.asks('ls', list).description('list them')
+  recipient
+    .asks('rm <name>', (asked, name: string) => {
+      const path = `${PATH}/${encodeURIComponent(name)}`
+      return remove(asked, path, `nothing more is sealed to ${name}`)
+    })
     .description('seal nothing more to one')
-    .action(
-      asks((asked, name: string) => {
-        const path = `${PATH}/${encodeURIComponent(name)}`
-        return remove(asked, path, `nothing more is sealed to ${name}`)
-      }),
-    )
 }
 
 async function showSigner(asked: Asked): Promise<number> {
@@ -150,7 +151,8 @@ function writeSecret(file: string, content: string): void {
   }
 }
 
-async function openResult(file: string, flags: OpenFlags, streams: Streams): Promise<number> {
+async function openResult(asked: AskedHere<OpenFlags>, file: string): Promise<number> {
+  const { streams, flags } = asked
   if (flags.key === undefined) throw usage('--key: name the file that seal keygen wrote')
   const { open } = await import('../../shared/runtime/sealing.ts')
   const seed = await seedOf(flags.key)

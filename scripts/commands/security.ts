@@ -1,21 +1,19 @@
 /** The commands for who is let in, on the command line. */
-import type { CommandPlace } from './command-place.ts'
+import { type CommandGroup, later } from './command-place.ts'
 
-export function addSecurityCommands(place: CommandPlace): void {
-  const { program, withHttp, asks, later } = place
-  const security = program
-    .command('security')
-    .description('look at who was let in, and who was not')
-  withHttp(security.command('status'))
-    .description('show whether a gateway is secured, and how it stands with who may come in')
-    .action(
-      asks(async (asked) => {
-        const { showSecurityStatus } = await import('./security-status.ts')
-        return await showSecurityStatus(asked)
-      }),
-    )
+export function addSecurityCommands(obelisk: CommandGroup): void {
+  const security = obelisk.group('security', 'look at who was let in, and who was not')
   security
-    .command('log')
+    .asks('status', async (asked) => {
+      const { showSecurityStatus } = await import('./security-status.ts')
+      return await showSecurityStatus(asked)
+    })
+    .description('show whether a gateway is secured, and how it stands with who may come in')
+  security
+    .does(
+      'log',
+      later(async () => (await import('./security-log.ts')).showSecurityLog),
+    )
     .description('print the security log of the gateway on this machine, or verify it')
     .option(
       '--data <directory>',
@@ -26,5 +24,4 @@ export function addSecurityCommands(place: CommandPlace): void {
     .option('--verify', 'say whether anything was changed, taken out or added, instead of lines')
     .option('--head <seq:hash>', 'a head that was kept elsewhere, to verify the end as well')
     .option('--json', 'print JSON')
-    .action(later(async () => (await import('./security-log.ts')).showSecurityLog))
 }

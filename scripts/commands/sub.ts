@@ -8,13 +8,15 @@ import { AppError, EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
 import { closedBy, isRefusedFilter, mqttFault, mqttLogin } from '../client/mqtt-faults.ts'
 import { fault, usage } from '../fault.ts'
-import type { CommandPlace } from './command-place.ts'
+import type { AskedHere, CommandGroup, Flags } from './command-place.ts'
 import { checkUrl, loginFor } from './gateway-at-hand.ts'
 import { untilInterrupted } from './interruption.ts'
 import { LiveLines } from './live-lines.ts'
 import { exitCodeOf } from './refusal.ts'
 import { printable, type Streams } from './streams.ts'
 import { parseSeconds } from './task-request.ts'
+
+type SubFlags = Flags<'url' | 'count' | 'timeout'>
 
 interface SubscribeOptions {
   readonly url: string
@@ -33,10 +35,9 @@ const CONNECT_AGAIN_MS = 500
 /** What mqtt.js says of a SUBSCRIBE whose connection ended before its answer. */
 const CUT_OFF = 'Connection closed'
 
-export function addSub(place: CommandPlace): void {
-  const { program, streams, done } = place
-  program
-    .command('sub <topic>')
+export function addSub(obelisk: CommandGroup): void {
+  obelisk
+    .does('sub <topic>', sub)
     .description('subscribe to a topic, and print what arrives, CBOR as JSON')
     .option(
       '--url <url>',
@@ -45,27 +46,28 @@ export function addSub(place: CommandPlace): void {
     .option('--json', 'print an object a message: topic, payload, qos, retain')
     .option('-n, --count <n>', 'end after this many messages')
     .option('--timeout <seconds>', 'end after this time (default: never)')
-    .action(async (topic: string, flags: Record<string, string | undefined>) => {
-      if (!isFilter(topic)) {
-        throw usage(`"${topic}" is no topic: + stands for a whole level, and # for all that follow`)
-      }
-      const given = flags.url ?? (streams.environment.OBELISK_URL || undefined)
-      const login = loginFor(given, streams.environment)
-      const url = given ?? login?.mqtt ?? MQTT_DEFAULT
-      const { count, timeout } = flags
-      if (count !== undefined && !/^[1-9]\d{0,8}$/.test(count)) {
-        throw usage(`--count: "${count}" is not a whole number above 0`)
-      }
-      const options = {
-        url: checkUrl(url, ['mqtt:', 'mqtts:'], '--url'),
-        topic,
-        ...(login && { login }),
-        isJson: flags.json !== undefined,
-        ...(count === undefined ? {} : { count: Number(count) }),
-        ...(timeout === undefined ? {} : { timeoutMs: parseSeconds(timeout, '--timeout') * 1000 }),
-      }
-      done(await subscribe(options, streams))
-    })
+}
+
+async function sub({ streams, flags }: AskedHere<SubFlags>, topic: string): Promise<number> {
+  if (!isFilter(topic)) {
+    throw usage(`"${topic}" is no topic: + stands for a whole level, and # for all that follow`)
+  }
+  const given = flags.url ?? (streams.environment.OBELISK_URL || undefined)
+  const login = loginFor(given, streams.environment)
+  const url = given ?? login?.mqtt ?? MQTT_DEFAULT
+  const { count, timeout } = flags
+  if (count !== undefined && !/^[1-9]\d{0,8}$/.test(count)) {
+    throw usage(`--count: "${count}" is not a whole number above 0`)
+  }
+  const options = {
+    url: checkUrl(url, ['mqtt:', 'mqtts:'], '--url'),
+    topic,
+    ...(login && { login }),
+    isJson: flags.json !== undefined,
+    ...(count === undefined ? {} : { count: Number(count) }),
+    ...(timeout === undefined ? {} : { timeoutMs: parseSeconds(timeout, '--timeout') * 1000 }),
+  }
+  return await subscribe(options, streams)
 }
 
 /**

@@ -8,7 +8,7 @@ import { isEnded } from '../../shared/protocol/states.ts'
 import type { RingView, TaskView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { fault } from '../fault.ts'
-import { type Asked, type CommandPlace, type Flags, queryOf, show } from './command-place.ts'
+import { type Asked, type CommandGroup, type Flags, queryOf, show } from './command-place.ts'
 import { interruptible } from './interruption.ts'
 import { Patience } from './patience.ts'
 import { type Colour, type Column, paint, printable, type Streams, table, when } from './streams.ts'
@@ -35,10 +35,10 @@ const COLOUR_OF_STATE: Readonly<Record<string, Colour>> = {
   running: 'yellow',
 }
 
-export function addTaskCommands(place: CommandPlace): void {
-  const { program, withHttp, asks } = place
-  const task = program.command('task').description('submit tasks and look at them')
-  withHttp(task.command('submit [op]'))
+export function addTaskCommands(obelisk: CommandGroup): void {
+  const task = obelisk.group('task', 'submit tasks and look at them')
+  task
+    .asks('submit [op]', submit)
     .description('submit a task')
     .addHelpText('after', operationsHelp)
     .option('--region <x,y,w,h>', 'the LSUs it runs over (default: the whole grid)')
@@ -52,19 +52,18 @@ export function addTaskCommands(place: CommandPlace): void {
       '--wait [seconds]',
       'wait for its end, without a number as long as that takes, and print the result',
     )
-    .action(asks(submit))
-  withHttp(task.command('state <id>')).description('show how far a task is').action(asks(showState))
-  withHttp(task.command('result <id>'))
+  task.asks('state <id>', showState).description('show how far a task is')
+  task
+    .asks('result <id>', showResult)
     .description('print the result of a task that has ended')
     .option('-o, --output <file>', 'write it to a file')
     .option('--cbor', 'as CBOR')
-    .action(asks(showResult))
-  withHttp(task.command('cancel <id>')).description('cancel a task').action(asks(cancel))
-  withHttp(task.command('ls'))
+  task.asks('cancel <id>', cancel).description('cancel a task')
+  task
+    .asks('ls', list)
     .description('list tasks, the newest first')
     .option('--limit <n>', 'how many at most')
     .option('--state <state>', 'only those in this state')
-    .action(asks(list))
 }
 
 type FormFlags = Flags<'output', 'cbor'>

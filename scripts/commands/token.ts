@@ -9,7 +9,7 @@ import { assertHidden } from '../client/node-carrier.ts'
 import { usage } from '../fault.ts'
 import {
   type Asked,
-  type CommandPlace,
+  type CommandGroup,
   type Flags,
   given,
   remove,
@@ -33,30 +33,23 @@ const LISTED_MAX = 1000
 /** The gateway makes one after the other, and has each on disk. */
 const TIMEOUT_MS = 30_000
 
-export function addTokenCommands(place: CommandPlace): void {
-  const { program, withHttp, asks } = place
-  const token = program
-    .command('token')
-    .description('make tokens that give boards an identity, and look at them')
-  withHttp(token.command('create [node]'))
+export function addTokenCommands(obelisk: CommandGroup): void {
+  const token = obelisk.group('token', 'make tokens that give boards an identity, and look at them')
+  token
+    .asks('create [node]', createTokens)
     .description('make a token for a node; it is shown this once')
     .option('--any-node', 'for any node that the fleet has not heard of: it says its name itself')
     .option('--replace', 'the node has an identity, whose place the new one takes')
     .option('--ttl <time>', 'how long it can be used: 30m, 24h or 7d (default 24h)')
     .option('--count <n>', 'make so many, for nodes with numbers; one a line, with its node')
     .option('--prefix <name>', 'what comes before the number')
-    .action(asks(createTokens))
-  withHttp(token.command('ls'))
-    .description('list the tokens, the newest first')
-    .action(asks(listTokens))
-  withHttp(token.command('revoke <id>'))
+  token.asks('ls', listTokens).description('list the tokens, the newest first')
+  token
+    .asks('revoke <id>', (asked, id: string) => {
+      const path = `/api/tokens/${encodeURIComponent(id)}`
+      return remove(asked, path, `token ${id} is worth nothing now`)
+    })
     .description('make a token worthless')
-    .action(
-      asks((asked, id: string) => {
-        const path = `/api/tokens/${encodeURIComponent(id)}`
-        return remove(asked, path, `token ${id} is worth nothing now`)
-      }),
-    )
 }
 
 /** `token create`. The token alone goes to the standard output, so that it can be piped. */

@@ -6,7 +6,7 @@ import { pause } from '../../shared/client/waits.ts'
 import type { DetectorView, MovesView, NodeView, TaskView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { usage } from '../fault.ts'
-import { type Asked, type CommandPlace, type Flags, show } from './command-place.ts'
+import { type Asked, type CommandGroup, type Flags, show } from './command-place.ts'
 import { fleetLines } from './detector.ts'
 import { untilInterrupted } from './interruption.ts'
 import { wordsOf } from './refusal.ts'
@@ -33,14 +33,13 @@ const LEAVE = '\u001b[?25h\u001b[?1049l'
 /** An arrow comes as three characters. */
 const KEYS = new RegExp(`${ESCAPE}\\[[A-D]|[\\s\\S]`, 'g')
 
-export function addTop(place: CommandPlace): void {
-  const { program, withHttp, asks } = place
-  withHttp(program.command('top'))
+export function addTop(obelisk: CommandGroup): void {
+  obelisk
+    .asks('top', top)
     .description('show the nodes as they are now, and what they do')
     .option('--sort <column>', `by one of ${SORTS.join(', ')} (default: state)`)
     .option('--filter <text>', 'only nodes whose ids have it in them')
     .option('--once', 'print them once, as for a pipe')
-    .action(asks(top))
 }
 
 async function top(asked: Asked<TopFlags>): Promise<number> {

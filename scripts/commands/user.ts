@@ -11,7 +11,7 @@ import { fault, usage } from '../fault.ts'
 import { textIn } from '../path-faults.ts'
 import {
   type Asked,
-  type CommandPlace,
+  type CommandGroup,
   type Flags,
   given,
   remove,
@@ -37,11 +37,8 @@ function more(text: string, before: readonly string[] = []): string[] {
 }
 const whole = (text: string, before: readonly string[] = []): string[] => [...before, text]
 
-export function addUserCommands(place: CommandPlace): void {
-  const { program, withHttp, asks } = place
-  const user = program
-    .command('user')
-    .description('people and programs that may use a secured gateway')
+export function addUserCommands(obelisk: CommandGroup): void {
+  const user = obelisk.group('user', 'people and programs that may use a secured gateway')
   const rights = (command: Command): Command =>
     command
       .option('--role <roles>', 'viewer, submitter, operator, admin; several add up', more)
@@ -50,54 +47,50 @@ export function addUserCommands(place: CommandPlace): void {
       .option('--field <names>', 'fields that its tasks use; * is all', more)
       .option('--topic <filter>', 'MQTT topics outside the base that it may use; several', whole)
       .option('--password-file <file>', 'its password; - is the standard input')
-  withHttp(rights(user.command('add <name>')))
+  rights(user.asks('add <name>', addUser))
     .description('add a user, and ask for its password; a submitter may do all that is not said')
     .option('--no-password', 'it will have a token, or a key')
-    .action(asks(addUser))
-  withHttp(rights(user.command('set <name>')))
+  rights(user.asks('set <name>', setUser))
     .description('change what a user may do; it is logged out for that, and what is not said stays')
     .option('--disable', 'it may do nothing')
     .option('--enable', 'it may do again what it may')
-    .action(asks(setUser))
-  withHttp(user.command('passwd <name>'))
+  user
+    .asks('passwd <name>', passwd)
     .description('give a user another password')
     .option('--password-file <file>', 'the password; - is the standard input')
-    .action(asks(passwd))
-  withHttp(user.command('rm <name>'))
+  user
+    .asks('rm <name>', (asked, name: string) =>
+      remove(asked, pathOf(name), `user ${name} is removed`),
+    )
     .description('remove a user, with its tokens and keys')
-    .action(asks((asked, name: string) => remove(asked, pathOf(name), `user ${name} is removed`)))
-  withHttp(user.command('ls')).description('list the users').action(asks(listUsers))
-  addProofs(user, place)
+  user.asks('ls', listUsers).description('list the users')
+  addProofs(user)
 }
 
-function addProofs(user: Command, { withHttp, asks }: CommandPlace): void {
-  const token = user.command('token').description('tokens of programs, in place of a password')
-  withHttp(token.command('create <name>'))
+function addProofs(user: CommandGroup): void {
+  const token = user.group('token', 'tokens of programs, in place of a password')
+  token
+    .asks('create <name>', createToken)
     .description('make one; it is shown this once')
     .option('--ttl <time>', 'how long it is good: 24h or 90d (default 90d)')
     .option('--label <text>', 'what it is for')
-    .action(asks(createToken))
-  withHttp(token.command('revoke <name> <id>'))
+  token
+    .asks('revoke <name> <id>', (asked, name: string, id: string) => {
+      const path = `${pathOf(name)}/tokens/${encodeURIComponent(id)}`
+      return remove(asked, path, `token ${id} is worth nothing now`)
+    })
     .description('make one worthless')
-    .action(
-      asks((asked, name: string, id: string) => {
-        const path = `${pathOf(name)}/tokens/${encodeURIComponent(id)}`
-        return remove(asked, path, `token ${id} is worth nothing now`)
-      }),
-    )
-  const key = user.command('key').description('keys of certificates, in place of a password')
-  withHttp(key.command('add <name> <public.pem>'))
+  const key = user.group('key', 'keys of certificates, in place of a password')
+  key
+    .asks('add <name> <public.pem>', addKey)
     .description('know a user by a P-256 key, and print the certificate for it')
     .option('--label <text>', 'what it is for')
-    .action(asks(addKey))
-  withHttp(key.command('rm <name> <sha256>'))
+  key
+    .asks('rm <name> <sha256>', (asked, name: string, sha256: string) => {
+      const path = `${pathOf(name)}/keys/${encodeURIComponent(sha256)}`
+      return remove(asked, path, 'the key opens nothing now')
+    })
     .description('forget one for good')
-    .action(
-      asks((asked, name: string, sha256: string) => {
-        const path = `${pathOf(name)}/keys/${encodeURIComponent(sha256)}`
-        return remove(asked, path, 'the key opens nothing now')
-      }),
-    )
 }
 
 async function createToken(asked: Asked<Flags<'ttl' | 'label'>>, name: string): Promise<number> {
