@@ -111,7 +111,8 @@ export class BenchGateway {
     const { owner } = this
     const tokens = new Map<NodeId, Token>()
     for (const node of nodes) {
-      tokens.set(node, parseToken(await createToken(owner, { node, hours: undefined }))!)
+      const { token } = await createToken(owner, { node })
+      tokens.set(node, parseToken(token)!)
     }
     const shown = new Map<NodeId, Shown>()
     const waiting = [...nodes]

@@ -71,11 +71,8 @@ async function measureAgents({ processes, open, secured }: Gateways): Promise<Ro
     return (await startAgent(processes, { ...agent, url: gateway.url }, argv)).pid
   }
   const token = join(processes.directory, 'token')
-  writeFileSync(
-    token,
-    await createToken(secured.owner, { node: 'agent-secured', hours: undefined }),
-    { mode: 0o600 },
-  )
+  const made = await createToken(secured.owner, { node: 'agent-secured' })
+  writeFileSync(token, made.token, { mode: 0o600 })
   const pids = [await start(open, []), await start(secured, ['--enroll-token-file', token])]
   await sleep(WARM_UP_MS)
   const looks = pids.map((pid) =>

@@ -130,6 +130,6 @@ function unknownHere(error: ObeliskError, address: string, login: Login | undefi
 }
 
 function notHidden(address: string): ObeliskError {
-  const detail = `no secret goes to ${address}: only to the socket of a gateway's owner (as root, on its machine), or over https:// (obelisk login)`
+  const detail = `no secret goes to ${address}: only to the socket of a gateway's owner (as root, on its machine), or over https:// (obelisk login); a gateway that has neither is not secured yet (obelisk gateway secure)`
   return new ObeliskError({ code: 'url-not-secure', detail })
 }

@@ -83,8 +83,13 @@ export function later<F extends object>(
 }
 
 /** What a flag says, read; nothing where it is not given. */
-export function given<T>(flag: string | undefined, read: (text: string) => T): T | undefined {
+export function given<F, T>(flag: F | undefined, read: (flag: F) => T): T | undefined {
   return flag === undefined ? undefined : read(flag)
+}
+
+/** A path of the gateway, around names that may have anything in them. */
+export function at(parts: TemplateStringsArray, ...names: readonly string[]): string {
+  return String.raw({ raw: parts }, ...names.map(encodeURIComponent))
 }
 
 /** Of what is given. */
@@ -105,9 +110,22 @@ export function show(
   return EXIT_DONE
 }
 
+/** What is asked of it may have to wait its turn. */
+const DEMAND_MS = 30_000
+
+/** Has the gateway do something. */
+export async function demand<T>(
+  gateway: GatewayClient,
+  method: 'POST' | 'PUT' | 'DELETE',
+  path: string,
+  body?: object,
+): Promise<T> {
+  return await gateway.json<T>({ method, path, body, timeoutMs: DEMAND_MS })
+}
+
 /** Has the gateway take something away, and says that it is gone. */
 export async function remove(asked: Asked, path: string, said: string): Promise<number> {
-  return say(asked, await asked.gateway.json({ method: 'DELETE', path }), said)
+  return say(asked, await demand(asked.gateway, 'DELETE', path), said)
 }
 
 /** The same in a sentence. */

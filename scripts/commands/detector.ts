@@ -1,17 +1,13 @@
 import { count } from '../../shared/core/count.ts'
 import type { DetectorView, RecoveryView } from '../../shared/protocol/views.ts'
-import { type Asked, say } from './command-place.ts'
+import { type Asked, demand, say } from './command-place.ts'
 import { printable, when } from './streams.ts'
 
 /** `gateway trust`. */
 export async function trust(asked: Asked): Promise<number> {
   const { gateway } = asked
   const before = await gateway.json<DetectorView>({ path: '/api/detector' })
-  const after = await gateway.json<DetectorView>({
-    method: 'POST',
-    path: '/api/detector',
-    body: { trust: true },
-  })
+  const after = await demand<DetectorView>(gateway, 'POST', '/api/detector', { trust: true })
   const reasons = before.doubts.map(({ reason }) => reason).join(', ')
   return say(asked, after, reasons === '' ? 'there was no doubt' : `no more doubt for ${reasons}`)
 }

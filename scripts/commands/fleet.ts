@@ -1,22 +1,26 @@
 /** `obelisk fleet upgrade`: brings the boards to another version, and looks on until they run it. */
 import type { GatewayClient } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
-import { pause } from '../../shared/client/waits.ts'
 import type { UpgradePlanRow, UpgradeView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { fault, usage } from '../fault.ts'
-import { type Asked, type CommandGroup, type Flags, given, say, show } from './command-place.ts'
-import { interruptible } from './interruption.ts'
+import {
+  type Asked,
+  type CommandGroup,
+  demand,
+  type Flags,
+  given,
+  say,
+  show,
+} from './command-place.ts'
 import { namesOfPackages } from './package-files.ts'
-import { Patience } from './patience.ts'
+import { patiently } from './patience.ts'
 import { printable } from './streams.ts'
 import { parseSeconds } from './task-request.ts'
 import { isWellDone, outcomeTable, progressOf, upgradeTable } from './upgrade-words.ts'
 
 type UpgradeFlags = Flags<'wave' | 'only' | 'pause', 'again' | 'allowAway' | 'dryRun'>
 
-const ASK_AGAIN_MS = 1000
-const LATEST = '/api/upgrades/latest'
 const SHOWS = 'this shows it: obelisk fleet upgrade status'
 const CLEAR_LINE = '\r\u001b[K'
 
@@ -47,18 +51,14 @@ async function begin(asked: Asked<UpgradeFlags>, packages: readonly string[]): P
   const wish = wishOf(flags)
   const says = (text: string): unknown => streams.stderr.write(`${printable(text)}\n`)
   const names = await namesOfPackages(gateway, packages, says)
-  const question = { method: 'POST', path: '/api/upgrades' } as const
-  const body = { packages: names, ...wish }
+  const begin = <T>(): Promise<T> =>
+    demand<T>(gateway, 'POST', '/api/upgrades', { packages: names, ...wish })
   if (flags.dryRun) {
-    const plan = await gateway.json<{ version: string; nodes: UpgradePlanRow[] }>({
-      ...question,
-      body,
-    })
+    const plan = await begin<{ version: string; nodes: UpgradePlanRow[] }>()
     const text = `to ${printable(plan.version)}:\n${outcomeTable(plan.nodes, streams)}`
     return show(asked, plan, text)
   }
-  const begun = await gateway.json<UpgradeView>({ ...question, body })
-  return await look(asked, begun)
+  return await look(asked, await begin<UpgradeView>())
 }
 
 function wishOf({ wave, only, again, allowAway, dryRun, ...flags }: UpgradeFlags): object {
@@ -83,19 +83,19 @@ async function showLatest(asked: Asked): Promise<number> {
   return view.state === 'running' || isWellDone(view) ? EXIT_DONE : EXIT_FAILED
 }
 
-function demand(gateway: GatewayClient, demand: 'stop' | 'resume'): Promise<UpgradeView> {
-  return gateway.json<UpgradeView>({ method: 'POST', path: LATEST, body: { demand } })
+function tellLatest(gateway: GatewayClient, wish: 'stop' | 'resume'): Promise<UpgradeView> {
+  return demand(gateway, 'POST', '/api/upgrades/latest', { demand: wish })
 }
 
 async function stop(asked: Asked): Promise<number> {
-  const view = await demand(asked.gateway, 'stop')
+  const view = await tellLatest(asked.gateway, 'stop')
   const installing = view.counts.installing ?? 0
   const rest = installing === 0 ? '' : `; ${installing} that install end what they began`
   return say(asked, view, `upgrade ${view.id} is ${view.state}${rest}`)
 }
 
 async function resume(asked: Asked): Promise<number> {
-  return await look(asked, await demand(asked.gateway, 'resume'))
+  return await look(asked, await tellLatest(asked.gateway, 'resume'))
 }
 
 async function latestOf(gateway: GatewayClient, signal?: AbortSignal): Promise<UpgradeView> {
@@ -113,11 +113,10 @@ async function look(asked: Asked, begun: UpgradeView): Promise<number> {
   const goesOn = `upgrade ${id} goes on; ${SHOWS}`
   const interrupted = `${goesOn}, and this ends it: obelisk fleet upgrade stop`
   const isLive = streams.stderr.isTTY === true
-  const view = await interruptible(interrupted, async (signal) => {
-    const limitSeconds = Number.POSITIVE_INFINITY
-    const patience = new Patience({ limitSeconds, streams, signal, goesOn })
+  const limitSeconds = Number.POSITIVE_INFINITY
+  const view = await patiently({ limitSeconds, streams, goesOn, interrupted }, async (patience) => {
     let last = ''
-    for (let view = begun; ; view = await patience.ask(() => latestOf(gateway, signal))) {
+    for (let view = begun; ; view = await patience.ask((signal) => latestOf(gateway, signal))) {
       if (view.id !== id) {
         const message = `upgrade ${id} is over, and ${view.id} follows it; ${SHOWS}`
         throw fault('upgrade-replaced', message)
@@ -126,7 +125,7 @@ async function look(asked: Asked, begun: UpgradeView): Promise<number> {
       if (line !== last) streams.stderr.write(isLive ? `${CLEAR_LINE}${line}` : `${line}\n`)
       last = line
       if (view.state !== 'running' && (view.counts.installing ?? 0) === 0) return view
-      await pause(ASK_AGAIN_MS, signal)
+      await patience.pause()
     }
   }).finally(() => isLive && streams.stderr.write('\n'))
   show(asked, view, () => upgradeTable(view, streams))

@@ -35,12 +35,8 @@ export function clientFor(given: string | undefined, environment: Environment): 
 
 /** One that knows who asks, if there is any. */
 export function clientAtHand(environment: Environment): GatewayClient | undefined {
-  const opened = mayBeOpened(UNITS_SOCKET)
-    ? UNITS_SOCKET
-    : isOurs(OWN_SOCKET)
-      ? OWN_SOCKET
-      : undefined
-  if (opened !== undefined) return gatewayClient(`unix:${resolve(opened)}`)
+  if (mayBeOpened(UNITS_SOCKET)) return gatewayClient(`unix:${UNITS_SOCKET}`)
+  if (isOurs(OWN_SOCKET)) return gatewayClient(`unix:${resolve(OWN_SOCKET)}`)
   const context = readContext(environment)
   if (context !== undefined) return clientOf(context)
   const socket = ownersSocket()

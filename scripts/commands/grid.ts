@@ -2,7 +2,7 @@
 import { closeSync, createReadStream, existsSync, fstatSync, openSync } from 'node:fs'
 import { extname } from 'node:path'
 import { Readable } from 'node:stream'
-import { type GatewayClient, jsonOf } from '../../shared/client/http.ts'
+import { jsonOf } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { count } from '../../shared/core/count.ts'
 import { isTaskId, randomId } from '../../shared/core/ids.ts'
@@ -14,7 +14,7 @@ import { SystemRandom } from '../../shared/runtime/system-random.ts'
 import { fault, usage } from '../fault.ts'
 import { faultOf, inWords } from '../path-faults.ts'
 import { partialOf, writeWholeFrom } from '../whole-file.ts'
-import { type Asked, type CommandGroup, type Flags, say } from './command-place.ts'
+import { type Asked, at, type CommandGroup, type Flags, say } from './command-place.ts'
 import { interruptible } from './interruption.ts'
 import { type Streams, written } from './streams.ts'
 
@@ -79,11 +79,10 @@ async function getGrid(
   field: string,
   file: string,
 ): Promise<number> {
-  const { gateway, streams, flags } = asked
-  const { format } = formatOf(file, 'get', flags)
-  const query = new URLSearchParams(flags.region === undefined ? [] : regionOf(flags.region, 4))
-  return await fetchInto(gateway, streams, file, {
-    path: `/api/grid/${encodeURIComponent(field)}.${format}?${query}`,
+  const { format } = formatOf(file, 'get', asked.flags)
+  const query = new URLSearchParams(regionOf(asked.flags, 4))
+  return await fetchInto(asked, file, {
+    path: `${at`/api/grid/${field}.${format}`}?${query}`,
     timeoutMs: TRANSFER_MS,
     isText: format === 'csv',
   })
@@ -95,28 +94,21 @@ async function drawGrid(
   field: string,
   file: string,
 ): Promise<number> {
-  const { gateway, streams, flags } = asked
-  const { size = '512', colours = 'viridis' } = flags
+  const { size = '512', colours = 'viridis' } = asked.flags
   if (!/^[1-9]\d{0,3}$/.test(size))
     throw usage(`--size: "${size}" is no number of pixels from 1 to 9999`)
   if (!COLOUR_MAPS.some((name) => name === colours)) {
     throw usage(`--colours: "${colours}" is none of ${COLOUR_MAPS.join(', ')}`)
   }
-  const region = flags.region === undefined ? [] : regionOf(flags.region, 4)
   const query = new URLSearchParams([
-    ...region,
+    ...regionOf(asked.flags, 4),
     ...Object.entries({ width: size, height: size, colours }),
   ])
-  return await fetchInto(gateway, streams, file, {
-    path: `/api/grid/${encodeURIComponent(field)}.png?${query}`,
+  return await fetchInto(asked, file, {
+    path: `${at`/api/grid/${field}.png`}?${query}`,
     timeoutMs: PICTURE_MS,
     isText: false,
   })
-}
-
-interface Overview {
-  readonly columns: number
-  readonly rows: number
 }
 
 interface Fetched {
@@ -126,12 +118,10 @@ interface Fetched {
 }
 
 async function fetchInto(
-  gateway: GatewayClient,
-  streams: Streams,
+  { gateway, streams: { stdout, stderr } }: Asked,
   file: string,
   { isText, ...question }: Fetched,
 ): Promise<number> {
-  const { stdout, stderr } = streams
   const isPiped = file === STANDARD
   if (isPiped && stdout.isTTY && !isText) {
     throw usage('what a terminal would be given is bytes: name a file, or send them on with | or >')
@@ -141,11 +131,11 @@ async function fetchInto(
     throw usage(`${temporary} is in the way: move it, or name another file`)
   const timeout = AbortSignal.timeout(question.timeoutMs)
   let bytes = 0
-  let head: Overview
+  let head: { readonly columns: number; readonly rows: number }
   try {
     const answer = await gateway.open({ ...question, accept: '*/*' }, timeout)
     // Whatever else answers has nothing for a file.
-    head = jsonOf<Overview>(answer.headers.get('x-overview') ?? '')
+    head = jsonOf<typeof head>(answer.headers.get('x-overview') ?? '')
     const chunks = chunksOf(answer, gateway.address)
     if (!isPiped) {
       bytes = await writeWholeFrom(file, chunks, FILE_MODE & ~process.umask(), temporary)
@@ -186,8 +176,7 @@ async function putGrid(
   const { gateway, streams, flags } = asked
   const { resume = randomId(new SystemRandom()) } = flags
   if (!isTaskId(resume)) throw usage(`--resume: "${resume}" is no id of an upload`)
-  const region = flags.region === undefined ? [] : regionOf(flags.region, 2)
-  const query = new URLSearchParams([...region, ['id', resume]])
+  const query = new URLSearchParams([...regionOf(flags, 2), ['id', resume]])
   const { type } = formatOf(file, 'put', flags)
   const isPiped = file === STANDARD
   const name = isPiped ? 'the standard input' : file
@@ -198,7 +187,7 @@ async function putGrid(
     const answer = await interruptible(`a part of ${name} may be written`, (signal) =>
       gateway.json<UploadAnswer>({
         method: 'PUT',
-        path: `/api/grid/${encodeURIComponent(field)}?${query}`,
+        path: `${at`/api/grid/${field}`}?${query}`,
         ...{ body, contentType, headers, signal },
         timeoutMs: TRANSFER_MS,
       }),
@@ -298,7 +287,8 @@ function contentOf(file: string): Content {
 }
 
 /** `x,y` or `x,y,w,h`. */
-function regionOf(text: string, countLeast: 2 | 4): [string, string][] {
+function regionOf({ region: text }: RegionFlag, countLeast: 2 | 4): [string, string][] {
+  if (text === undefined) return []
   const sides = text.split(',')
   const isWhole = sides.every((side) => /^\d{1,6}$/.test(side))
   if (!isWhole || sides.length > 4 || sides.length < countLeast || sides.length === 3) {

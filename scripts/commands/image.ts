@@ -65,7 +65,7 @@ function tokenSources({ stdin, stderr, environment }: Streams): TokenSources {
     create: async (id) => {
       const gateway = clientAtHand(environment)
       if (gateway === undefined) return undefined
-      const token = await createToken(gateway, { node: id, hours: TOKEN_HOURS })
+      const { token } = await createToken(gateway, { node: id, ttl_hours: TOKEN_HOURS })
       stderr.write(`made a token for ${id}, for ${TOKEN_HOURS / 24} days\n`)
       return token
     },

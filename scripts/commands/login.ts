@@ -7,7 +7,6 @@ import { parseToken, type Token } from '../../shared/protocol/tokens.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { type Context, removeContext, writeContext } from '../client/context.ts'
 import { fault, usage } from '../fault.ts'
-import { textIn } from '../path-faults.ts'
 import {
   type Asked,
   type AskedHere,
@@ -18,8 +17,8 @@ import {
 } from './command-place.ts'
 import { clientAtHand, clientOf } from './gateway-at-hand.ts'
 import { pinnedAuthority } from './pinned-authority.ts'
-import { printable, type Row, rowLines, type Streams } from './streams.ts'
-import { isTyped, secretLine } from './typed-input.ts'
+import { printable, type Row, rowLines } from './streams.ts'
+import { typedOr } from './typed-input.ts'
 
 type LoginFlags = Flags<'tokenFile'>
 
@@ -53,7 +52,8 @@ export function addLoginCommands(obelisk: CommandGroup): void {
 async function login(asked: AskedHere<LoginFlags>, given: string): Promise<number> {
   const { streams, flags } = asked
   const url = gatewayUrl(given)
-  const text = await tokenText(flags, streams)
+  const typed = { noun: 'token', question: 'token: ', isNew: false }
+  const text = await typedOr(flags.tokenFile, streams, typed)
   const token = userTokenIn(text)
   const ca = await pinnedAuthority(url, token.pin)
   const said = { url: url.origin, ca, token: text.trim() }
@@ -141,14 +141,6 @@ function gatewayUrl(given: string): URL {
 /** By the same name or address. */
 function mqttUrl({ hostname }: URL, port: number): string {
   return `mqtts://${hostname}:${port}`
-}
-
-async function tokenText({ tokenFile }: LoginFlags, streams: Streams): Promise<string> {
-  if (tokenFile !== undefined && tokenFile !== '-') return textIn(tokenFile)
-  const isAsked = tokenFile === undefined && isTyped(streams)
-  const line = await secretLine(streams, isAsked ? 'token: ' : '')
-  if (line !== undefined) return line
-  throw usage('there is no token: type one, or give it with --token-file')
 }
 
 function userTokenIn(text: string): Token {

@@ -13,7 +13,7 @@ import { LOG_LEVEL_NAMES } from '../../shared/protocol/log-messages.ts'
 import type { LogView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { usage } from '../fault.ts'
-import type { Asked, Flags } from './command-place.ts'
+import { type Asked, at, type Flags } from './command-place.ts'
 import { untilInterrupted } from './interruption.ts'
 import { wordsOf } from './refusal.ts'
 import { printable, type Streams, when, written } from './streams.ts'
@@ -32,7 +32,7 @@ export async function showLog(
   if (!LOG_LEVEL_NAMES.some((name) => name === level)) {
     throw usage(`--level must be one of ${LOG_LEVEL_NAMES.join(', ')}`)
   }
-  const path = `/api/nodes/${encodeURIComponent(id)}/log?level=${level}`
+  const path = at`/api/nodes/${id}/log?level=${level}`
   const read = async (wish: string, signal?: AbortSignal): Promise<string> => {
     const view = await gateway.json<LogView>({
       ...{ path: `${path}&${wish}`, timeoutMs: LOG_TIMEOUT_MS, signal },

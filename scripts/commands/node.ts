@@ -1,20 +1,23 @@
-import { setTimeout as pause } from 'node:timers/promises'
-import type { GatewayClient } from '../../shared/client/http.ts'
 import { count } from '../../shared/core/count.ts'
 import type { DetectorView, MovesView, NodeView } from '../../shared/protocol/views.ts'
 import { fault, usage } from '../fault.ts'
-import { type Asked, type CommandGroup, type Flags, say, show } from './command-place.ts'
+import {
+  type Asked,
+  at,
+  type CommandGroup,
+  demand,
+  type Flags,
+  remove,
+  say,
+  show,
+} from './command-place.ts'
 import { fleetLines } from './detector.ts'
-import { interruptible } from './interruption.ts'
 import { showLog } from './node-logs.ts'
-import { Patience } from './patience.ts'
+import { type Patience, patiently } from './patience.ts'
 import { progressOf, stallLines } from './ring.ts'
-import { type Colour, printable, type Streams, table, when } from './streams.ts'
-import { parseSeconds } from './task-request.ts'
+import { type Colour, printable, table, when } from './streams.ts'
+import { parseWait } from './task-request.ts'
 import { revokeNode, rotateKeys } from './token.ts'
-
-/** How often the gateway is asked whether a node has left. */
-const ASK_AGAIN_MS = 500
 
 const COLOUR_OF_STATE: Readonly<Record<NodeView['state'], Colour>> = {
   alive: 'green',
@@ -47,7 +50,9 @@ export function addNodeCommands(obelisk: CommandGroup): void {
     .description('have a node make another key; the old one works until the new one was used')
     .option('--all', 'every node that has one')
   node
-    .asks('rm <id>', removeNode)
+    .asks('rm <id>', (asked, id: string) =>
+      remove(asked, at`/api/nodes/${id}`, `${id} is forgotten`),
+    )
     .description('forget a node that has left, or is dead and nobody needs')
 }
 
@@ -57,20 +62,16 @@ async function listNodes(asked: Asked): Promise<number> {
   const nodes = await gateway.json<NodeView[]>({ path: '/api/nodes' })
   if (flags.json) return show(asked, nodes, '')
   const fleet = await gateway.json<DetectorView>({ path: '/api/detector' })
-  const list = table(
-    streams,
-    [
-      { title: 'ID', text: (node) => node.id },
-      { title: 'STATE', text: stateOf, colour: colourOf },
-      { title: 'TILES', text: (node) => String(node.tiles), isNumber: true },
-      { title: 'WRITTEN', text: (node) => String(node.tiles_written), isNumber: true },
-      { title: 'WEIGHT', text: (node) => String(node.weight), isNumber: true },
-      { title: 'BEHIND', text: behindOf, isNumber: true },
-      { title: 'STARTS', text: (node) => String(node.incarnation), isNumber: true },
-      { title: 'JOINED', text: (node) => when(node.joined_ts) },
-    ],
-    nodes,
-  )
+  const list = table(streams, nodes, [
+    { title: 'ID', text: (node) => node.id },
+    { title: 'STATE', text: stateOf, colour: colourOf },
+    { title: 'TILES', text: (node) => String(node.tiles), isNumber: true },
+    { title: 'WRITTEN', text: (node) => String(node.tiles_written), isNumber: true },
+    { title: 'WEIGHT', text: (node) => String(node.weight), isNumber: true },
+    { title: 'BEHIND', text: behindOf, isNumber: true },
+    { title: 'STARTS', text: (node) => String(node.incarnation), isNumber: true },
+    { title: 'JOINED', text: (node) => when(node.joined_ts) },
+  ])
   // While its ledger is rebuilt a gateway has no members.
   const shown = fleet.recovery === undefined ? list : ''
   return show(asked, nodes, [shown, ...fleetLines(fleet).map((line) => `${line}\n`)].join(''))
@@ -99,16 +100,9 @@ function behindOf({ stream }: NodeView): string {
 
 /** `node info`. */
 async function showNode(asked: Asked, id: string): Promise<number> {
-  const path = `/api/nodes/${encodeURIComponent(id)}`
+  const path = at`/api/nodes/${id}`
   const node = await asked.gateway.json<Record<string, unknown>>({ path })
   return show(asked, node, linesOf('', node).join(''))
-}
-
-/** `node rm`. */
-async function removeNode(asked: Asked, id: string): Promise<number> {
-  const path = `/api/nodes/${encodeURIComponent(id)}`
-  const answer = await asked.gateway.json<{ id: string }>({ method: 'DELETE', path })
-  return say(asked, answer, `${answer.id} is forgotten`)
 }
 
 type DrainFlags = Flags<never, 'undo' | 'force'> & { readonly wait?: string | true }
@@ -119,20 +113,17 @@ async function drainNode(asked: Asked<DrainFlags>, id: string): Promise<number> 
   const { wait, undo, force } = flags
   if (undo && wait !== undefined) throw usage('--wait is for a node that is to leave')
   if (undo && force) throw usage('--force is for a node that is to leave')
-  const limitSeconds =
-    typeof wait === 'string' ? parseSeconds(wait, '--wait') : Number.POSITIVE_INFINITY
-  const path = `/api/nodes/${encodeURIComponent(id)}`
-  const demand = undo
-    ? ({ method: 'DELETE' } as const)
-    : ({ method: 'POST', body: { drain: true, force: force || undefined } } as const)
-  let node = await gateway.json<NodeView>({ path: `${path}/drain`, ...demand })
+  const limitSeconds = parseWait(wait)
+  const path = at`/api/nodes/${id}`
+  let node = undo
+    ? await demand<NodeView>(gateway, 'DELETE', `${path}/drain`)
+    : await demand<NodeView>(gateway, 'POST', `${path}/drain`, { drain: true, force })
   if (wait !== undefined) {
     const interrupted = `${id} still drains; this ends that: obelisk node drain ${id} --undo`
     const goesOn = `node ${id} still drains; this shows it: obelisk node info ${id}`
-    node = await interruptible(interrupted, (signal) => {
-      const patience = new Patience({ limitSeconds, streams, signal, goesOn })
-      return waitUntilLeft({ gateway, streams, path, patience, signal })
-    })
+    node = await patiently({ limitSeconds, streams, goesOn, interrupted }, (patience) =>
+      waitUntilLeft(asked, path, patience),
+    )
   } else if (node.draining) {
     const moves = await gateway.json<MovesView>({ path: '/api/ring/moves' })
     for (const line of stallLines(moves, node.id)) streams.stderr.write(`${line}\n`)
@@ -141,27 +132,22 @@ async function drainNode(asked: Asked<DrainFlags>, id: string): Promise<number> 
   return say(asked, node, text)
 }
 
-interface Waiting {
-  readonly gateway: GatewayClient
-  readonly streams: Streams
-  readonly path: string
-  readonly patience: Patience
-  readonly signal: AbortSignal
-}
-
-async function waitUntilLeft(waiting: Waiting): Promise<NodeView> {
-  const { gateway, streams, path, patience, signal } = waiting
+async function waitUntilLeft(
+  { gateway, streams }: Asked,
+  path: string,
+  patience: Patience,
+): Promise<NodeView> {
   const said = new Set<string>()
+  const ask = <T>(path: string): Promise<T> =>
+    patience.ask((signal) => gateway.json<T>({ path, signal }))
   for (let last = ''; ; ) {
-    const node = await patience.ask(() => gateway.json<NodeView>({ path, signal }))
+    const node = await ask<NodeView>(path)
     if (node.state === 'left') return node
     if (!node.draining) {
       const message = `node ${node.id} is to stay after all: somebody else said so`
       throw fault('drain-undone', message)
     }
-    const moves = await patience.ask(() =>
-      gateway.json<MovesView>({ path: '/api/ring/moves', signal }),
-    )
+    const moves = await ask<MovesView>('/api/ring/moves')
     const { drain_tiles: before } = node
     const has = count(before ?? node.tiles, 'tile')
     const progress = `${node.id} has ${before === undefined ? '' : `${node.tiles_written} of `}${has}; ${progressOf(moves, node)}`
@@ -171,9 +157,8 @@ async function waitUntilLeft(waiting: Waiting): Promise<NodeView> {
       if (!said.has(line)) streams.stderr.write(`${line}\n`)
       said.add(line)
     }
-    const { leftMs } = patience
-    if (leftMs === 0) throw patience.over(`node ${node.id} has not left`)
-    await pause(Math.min(ASK_AGAIN_MS, leftMs), undefined, { signal })
+    if (patience.leftMs === 0) throw patience.over(`node ${node.id} has not left`)
+    await patience.pause()
   }
 }
 

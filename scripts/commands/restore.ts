@@ -1,11 +1,10 @@
 /** `ca restore`: asks what a backup cannot know, and says what a person does next. */
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
+import { createReadStream } from 'node:fs'
 import type { Command } from 'commander'
 import type { BackupNames } from '../../broker/core/backup.ts'
 import type { Restored } from '../../broker/restore.ts'
 import { count } from '../../shared/core/count.ts'
 import { formatHead } from '../../shared/protocol/security-log.ts'
-import type { AppError } from '../../shared/runtime/errors.ts'
 import { headOf } from '../../shared/runtime/sealed-file.ts'
 import { fault, usage } from '../fault.ts'
 import { placesOf } from '../install/places.ts'
@@ -147,32 +146,20 @@ export function some(names: readonly string[]): string {
   return names.length > NAMES_SHOWN ? `${shown} and ${names.length - NAMES_SHOWN} more` : shown
 }
 
-/** A file, or the standard input. */
-async function bytesOf(path: string, streams: Streams): Promise<Buffer> {
-  if (path !== '-') return fileBytes(path)
+/** Of `-`, the standard input. */
+async function bytesOf(path: string, { stdin }: Streams): Promise<Buffer> {
   const chunks: Buffer[] = []
   let bytes = 0
-  for await (const chunk of streams.stdin) {
-    chunks.push(Buffer.from(chunk as Uint8Array))
-    bytes += chunk.length
-    if (bytes > BYTES_MAX) throw tooLarge('the standard input')
-  }
-  return Buffer.concat(chunks)
-}
-
-function fileBytes(path: string): Buffer {
-  return inWords(path, 'looked at', () => {
-    const file = openSync(path, 'r')
-    try {
-      if (fstatSync(file).size > BYTES_MAX) throw tooLarge(path)
-      return readFileSync(file)
-    } finally {
-      closeSync(file)
+  const read = async (): Promise<void> => {
+    for await (const chunk of path === '-' ? stdin : createReadStream(path)) {
+      chunks.push(Buffer.from(chunk))
+      bytes += chunk.length
+      if (bytes > BYTES_MAX) return
     }
-  })
-}
-
-function tooLarge(what: string): AppError {
+  }
+  await inWords(path, 'looked at', read)
+  if (bytes <= BYTES_MAX) return Buffer.concat(chunks)
+  const what = path === '-' ? 'the standard input' : path
   const message = `${what} has more than ${BYTES_MAX / 2 ** 20} MiB: this is no backup of the keys of a gateway`
-  return fault('backup-malformed', message)
+  throw fault('backup-malformed', message)
 }

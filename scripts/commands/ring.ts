@@ -10,7 +10,15 @@ import type {
 } from '../../shared/protocol/views.ts'
 import { EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { usage } from '../fault.ts'
-import { type Asked, type CommandGroup, type Flags, queryOf, say, show } from './command-place.ts'
+import {
+  type Asked,
+  type CommandGroup,
+  demand,
+  type Flags,
+  queryOf,
+  say,
+  show,
+} from './command-place.ts'
 import { named, recoveryLines } from './detector.ts'
 import { interruptible } from './interruption.ts'
 import { printable, type Streams, table } from './streams.ts'
@@ -60,23 +68,19 @@ function planLine(moves: MovesView): string[] {
 }
 
 function movesTable(rows: readonly MoveView[], streams: Streams): string {
-  return table(
-    streams,
-    [
-      { title: 'TILE', text: ({ tile }) => String(tile), isNumber: true },
-      { title: 'FROM', text: ({ from }) => from ?? '–' },
-      { title: 'TO', text: ({ to }) => to },
-      { title: 'WHY', text: ({ reason }) => reason },
-      {
-        title: 'STAGE',
-        text: ({ stage }) => stage,
-        colour: ({ stage }) => (stage === 'planned' ? 'grey' : undefined),
-      },
-      { title: 'WAITS FOR', text: (move) => move.waits_for ?? '', colour: () => 'yellow' },
-      { title: 'AGE', text: (move) => ageOf(move), isNumber: true },
-    ],
-    rows,
-  )
+  return table(streams, rows, [
+    { title: 'TILE', text: ({ tile }) => String(tile), isNumber: true },
+    { title: 'FROM', text: ({ from }) => from ?? '–' },
+    { title: 'TO', text: ({ to }) => to },
+    { title: 'WHY', text: ({ reason }) => reason },
+    {
+      title: 'STAGE',
+      text: ({ stage }) => stage,
+      colour: ({ stage }) => (stage === 'planned' ? 'grey' : undefined),
+    },
+    { title: 'WAITS FOR', text: (move) => move.waits_for ?? '', colour: () => 'yellow' },
+    { title: 'AGE', text: (move) => ageOf(move), isNumber: true },
+  ])
 }
 
 function ageOf({ seconds: age }: MoveView): string {
@@ -152,7 +156,7 @@ function giveUp(
   { tiles_missing_mark: shown }: DetectorView,
 ): Promise<{ tiles: number }> {
   const body = { recreate: 'missing', ...(shown === undefined ? {} : { shown }) }
-  return gateway.json({ method: 'POST', path: '/api/ring/recreate', body })
+  return demand(gateway, 'POST', '/api/ring/recreate', body)
 }
 
 const NOTHING_GIVEN_UP = 'nothing is given up'
@@ -194,15 +198,11 @@ async function showPlan(asked: Asked<Flags<'join' | 'leave'>>): Promise<number> 
 }
 
 function describePlan(plan: PlanView, streams: Streams): string {
-  const list = table(
-    streams,
-    [
-      { title: 'FROM', text: ({ from }) => from ?? '–' },
-      { title: 'TO', text: ({ to }) => to },
-      { title: 'TILES', text: ({ tiles: count }) => String(count), isNumber: true },
-    ],
-    plan.moves,
-  )
+  const list = table(streams, plan.moves, [
+    { title: 'FROM', text: ({ from }) => from ?? '–' },
+    { title: 'TO', text: ({ to }) => to },
+    { title: 'TILES', text: ({ tiles: count }) => String(count), isNumber: true },
+  ])
   return `${list}\n${count(plan.tiles, 'tile')} would move: ${bytes(plan.bytes)}, about ${seconds(plan.seconds)}\n`
 }
 

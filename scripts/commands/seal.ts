@@ -20,7 +20,9 @@ import { faultOf } from '../path-faults.ts'
 import {
   type Asked,
   type AskedHere,
+  at,
   type CommandGroup,
+  demand,
   type Flags,
   remove,
   say,
@@ -32,7 +34,6 @@ import { inputOf } from './typed-input.ts'
 
 type OpenFlags = Flags<'key' | 'signer', 'cbor'>
 
-const PATH = '/api/seal/recipients'
 /** A thread may begin for it, and loads what it needs. */
 const TIMEOUT_MS = 30_000
 const RESULT_LIMITS = { bytesMax: 256 * 1024 * 1024, depthMax: 16, itemsMax: 50_000_000 }
@@ -68,10 +69,9 @@ export function addSealCommands(obelisk: CommandGroup): void {
     .description('name a public key, or a file of it; without one, the standard input')
   recipient.asks('ls', list).description('list them')
   recipient
-    .asks('rm <name>', (asked, name: string) => {
-      const path = `${PATH}/${encodeURIComponent(name)}`
-      return remove(asked, path, `nothing more is sealed to ${name}`)
-    })
+    .asks('rm <name>', (asked, name: string) =>
+      remove(asked, at`/api/seal/recipients/${name}`, `nothing more is sealed to ${name}`),
+    )
     .description('seal nothing more to one')
 }
 
@@ -86,26 +86,24 @@ async function addRecipient(asked: Asked, name: string, given?: string): Promise
   const key = await keyTextOf(given, asked.streams)
   // A secret does not leave this machine, whatever the gateway would say of it.
   if (!KEY_TEXT.test(key)) throw fault('bad-key', 'that is no public key as seal keygen prints it')
-  const view = await asked.gateway.json<RecipientView>({
-    ...{ method: 'POST', path: `${PATH}/${encodeURIComponent(name)}` },
-    ...{ body: { key }, timeoutMs: TIMEOUT_MS },
-  })
+  const view = await demand<RecipientView>(
+    asked.gateway,
+    'POST',
+    at`/api/seal/recipients/${name}`,
+    { key },
+  )
   return say(asked, view, `recipient ${name} has the key of SHA-256 ${view.sha256}`)
 }
 
 async function list(asked: Asked): Promise<number> {
   const { gateway, streams } = asked
-  const recipients = await gateway.json<RecipientView[]>({ path: PATH })
-  const text = table(
-    streams,
-    [
-      { title: 'NAME', text: ({ name }) => name },
-      { title: 'ADDED', text: ({ addedTs }) => when(addedTs) },
-      { title: 'BY', text: ({ by }) => by },
-      { title: 'SHA-256', text: ({ sha256 }) => sha256 },
-    ],
-    recipients,
-  )
+  const recipients = await gateway.json<RecipientView[]>({ path: '/api/seal/recipients' })
+  const text = table(streams, recipients, [
+    { title: 'NAME', text: ({ name }) => name },
+    { title: 'ADDED', text: ({ addedTs }) => when(addedTs) },
+    { title: 'BY', text: ({ by }) => by },
+    { title: 'SHA-256', text: ({ sha256 }) => sha256 },
+  ])
   return show(asked, recipients, text)
 }
 

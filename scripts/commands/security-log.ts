@@ -35,7 +35,6 @@ const COLOURS: Readonly<Record<SecurityLevel, Colour>> = {
   alarm: 'red',
 }
 const UNIT_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
-/** A write to a pipe costs more than a line. */
 const WRITE_LENGTH = 64 * 1024
 
 export async function showSecurityLog(
@@ -61,16 +60,24 @@ export async function showSecurityLog(
     )
     return report.isWhole ? EXIT_DONE : EXIT_FAILED
   }
-  const output = new Chunks(streams)
+  // A log may have half a million lines, and a write to a pipe costs more than a line.
+  let text = ''
+  let hasRoom = Promise.resolve()
+  const flush = (): void => {
+    hasRoom = written(streams.stdout, text)
+    text = ''
+  }
   const report = await readLog(folder, undefined, {
     onLine(line, bytes) {
       if (event !== undefined && line.event !== event) return
       if (sinceMs !== undefined && line.ts < sinceMs) return
-      output.add(isJson ? `${bytes.toString('utf8')}\n` : lineText(line, streams))
+      text += isJson ? `${bytes.toString('utf8')}\n` : lineText(line, streams)
+      if (text.length >= WRITE_LENGTH) flush()
     },
-    hasRoom: () => output.hasRoom,
+    // Whoever reads them has read them.
+    hasRoom: () => hasRoom,
   })
-  output.flush()
+  flush()
   if (!report.isWhole) {
     const text = 'this log is not what the gateway wrote: obelisk security log --verify says where'
     streams.stderr.write(`warning: ${text}\n`)
@@ -109,32 +116,6 @@ async function readLog(
     if (code !== 'ENOENT') throw faultOf(error, folder, 'looked at')
     const message = `${folder} has no security log: say where the gateway has its data, with --data`
     throw fault('unreadable', message, error)
-  }
-}
-
-/** Gathers lines, for a log may have half a million. */
-class Chunks {
-  readonly #streams: Streams
-  #text = ''
-  #hasRoom = Promise.resolve()
-
-  constructor(streams: Streams) {
-    this.#streams = streams
-  }
-
-  add(line: string): void {
-    this.#text += line
-    if (this.#text.length >= WRITE_LENGTH) this.flush()
-  }
-
-  flush(): void {
-    if (this.#text !== '') this.#hasRoom = written(this.#streams.stdout, this.#text)
-    this.#text = ''
-  }
-
-  /** Whoever reads them has read them. */
-  get hasRoom(): Promise<void> {
-    return this.#hasRoom
   }
 }
 

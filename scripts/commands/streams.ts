@@ -74,8 +74,8 @@ export interface Column<T> {
 /** A table with padded columns. */
 export function table<T>(
   streams: Streams,
-  columns: readonly Column<T>[],
   rows: readonly T[],
+  columns: readonly Column<T>[],
 ): string {
   const cells = rows.map((row) => columns.map((column) => printable(column.text(row))))
   const widths = columns.map(({ title }, index) =>

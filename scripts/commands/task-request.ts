@@ -102,6 +102,11 @@ function parseDeadline(text: string): number {
   return Math.round(seconds * 1000)
 }
 
+/** Of a wait without a number: until what it waits for ends. */
+export function parseWait(wait: string | true | undefined): number {
+  return typeof wait === 'string' ? parseSeconds(wait, '--wait') : Number.POSITIVE_INFINITY
+}
+
 export function parseSeconds(text: string, label: string): number {
   const match = /^(\d+(?:\.\d+)?)s?$/.exec(text)
   const seconds = match ? Number(match[1]) : 0

@@ -8,12 +8,19 @@ import { isEnded } from '../../shared/protocol/states.ts'
 import type { RingView, TaskView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE, EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { fault } from '../fault.ts'
-import { type Asked, type CommandGroup, type Flags, queryOf, show } from './command-place.ts'
-import { interruptible } from './interruption.ts'
-import { Patience } from './patience.ts'
-import { type Colour, type Column, paint, printable, type Streams, table, when } from './streams.ts'
 import {
-  parseSeconds,
+  type Asked,
+  at,
+  type CommandGroup,
+  demand,
+  type Flags,
+  queryOf,
+  show,
+} from './command-place.ts'
+import { type Patience, patiently } from './patience.ts'
+import { type Colour, paint, printable, type Streams, table, when } from './streams.ts'
+import {
+  parseWait,
   RegionError,
   readTaskRequest,
   type SubmitFlags,
@@ -73,9 +80,7 @@ async function submit(
   op?: string,
 ): Promise<number> {
   const { gateway, streams, flags } = asked
-  // Without a number: until the task ends, which its deadline bounds.
-  const limitSeconds =
-    typeof flags.wait === 'string' ? parseSeconds(flags.wait, '--wait') : Number.POSITIVE_INFINITY
+  const limitSeconds = parseWait(flags.wait)
   const { contentType, body } = await readRequest(asked, op)
   const request = { method: 'POST', path: '/process', contentType, body } as const
   const accepted = await gateway.json<{ id: string; state: string }>(request)
@@ -83,9 +88,8 @@ async function submit(
   if (flags.wait === undefined) return show(asked, accepted, `${id} ${accepted.state}\n`)
   const interrupted = `task ${id} goes on; this ends it: obelisk task cancel ${id}`
   const goesOn = `task ${id} goes on without us; this shows it: obelisk task state ${id}`
-  return await interruptible(interrupted, async (signal) => {
+  return await patiently({ limitSeconds, streams, goesOn, interrupted }, async (patience) => {
     note(streams, `task ${id} accepted`)
-    const patience = new Patience({ limitSeconds, streams, signal, goesOn })
     const state = await waitForEnd(gateway, id, patience)
     await patience.ask(() => printResult(asked, id))
     return exitCodeOf(state)
@@ -93,19 +97,19 @@ async function submit(
 }
 
 async function showState(asked: Asked, id: string): Promise<number> {
-  const view = await asked.gateway.json<TaskView>({ path: taskPath(id) })
+  const view = await asked.gateway.json<TaskView>({ path: at`/api/tasks/${id}` })
   return show(asked, view, () => describe(view, asked.streams))
 }
 
 async function showResult(asked: Asked<FormFlags>, id: string): Promise<number> {
-  const view = await asked.gateway.json<TaskView>({ path: taskPath(id) })
+  const view = await asked.gateway.json<TaskView>({ path: at`/api/tasks/${id}` })
   await printResult(asked, id)
   return exitCodeOf(view.state)
 }
 
 async function cancel(asked: Asked, id: string): Promise<number> {
-  const request = { method: 'DELETE', path: taskPath(id) } as const
-  const answer = await asked.gateway.json<{ id: string; state: string }>(request)
+  const path = at`/api/tasks/${id}`
+  const answer = await demand<{ id: string; state: string }>(asked.gateway, 'DELETE', path)
   return show(asked, answer, `${answer.id} ${answer.state}\n`)
 }
 
@@ -113,7 +117,7 @@ async function list(asked: Asked<Flags<'limit' | 'state'>>): Promise<number> {
   const { gateway, streams, flags } = asked
   const query = queryOf({ limit: flags.limit, state: flags.state })
   const views = await gateway.json<TaskView[]>({ path: `/api/tasks?${query}` })
-  const columns: Column<TaskView>[] = [
+  const text = table(streams, views, [
     { title: 'ID', text: ({ id }) => id },
     { title: 'OP', text: ({ op }) => op },
     {
@@ -123,8 +127,8 @@ async function list(asked: Asked<Flags<'limit' | 'state'>>): Promise<number> {
     },
     { title: 'DONE', text: ({ shards }) => `${shards.done}/${shards.total}` },
     { title: 'ACCEPTED', text: (view) => when(view.accepted_ts) },
-  ]
-  return show(asked, views, () => table(streams, columns, views))
+  ])
+  return show(asked, views, text)
 }
 
 /** Who mistakes the form of a region wants to know the grid, too; if it can be had. */
@@ -151,7 +155,7 @@ async function waitForEnd(
     const view = await patience.ask((signal) => {
       const stepMs = Math.min(WAIT_STEP_SECONDS * 1000, Math.ceil(patience.leftMs))
       return gateway.json<TaskView>({
-        path: `${taskPath(id)}?wait=${stepMs}ms`,
+        path: at`/api/tasks/${id}?wait=${String(stepMs)}ms`,
         timeoutMs: stepMs + ANSWER_SLACK_MS,
         signal,
       })
@@ -166,7 +170,7 @@ async function printResult(
   id: string,
 ): Promise<void> {
   const accept = flags.cbor ? 'application/cbor' : 'application/json'
-  const path = `${taskPath(id)}/result`
+  const path = at`/api/tasks/${id}/result`
   const { body } = await gateway.request({ path, accept, timeoutMs: 6 * ANSWER_SLACK_MS })
   const content = flags.cbor || flags.json ? Buffer.from(body) : indented(body)
   const isLine = !flags.cbor && content.at(-1) !== 0x0a
@@ -207,10 +211,6 @@ function describe(view: TaskView, streams: Streams): string {
 
 function note(streams: Streams, text: string): void {
   streams.stderr.write(`${printable(text)}\n`)
-}
-
-function taskPath(id: string): string {
-  return `/api/tasks/${encodeURIComponent(id)}`
 }
 
 function exitCodeOf(state: TaskView['state']): number {

@@ -9,7 +9,9 @@ import { assertHidden } from '../client/node-carrier.ts'
 import { usage } from '../fault.ts'
 import {
   type Asked,
+  at,
   type CommandGroup,
+  demand,
   type Flags,
   given,
   remove,
@@ -30,8 +32,6 @@ const COUNT_MAX = 1000
 const TTL_HOURS_MIN = 1 / 60
 /** What the gateway lists at most. */
 const LISTED_MAX = 1000
-/** The gateway makes one after the other, and has each on disk. */
-const TIMEOUT_MS = 30_000
 
 export function addTokenCommands(obelisk: CommandGroup): void {
   const token = obelisk.group('token', 'make tokens that give boards an identity, and look at them')
@@ -45,10 +45,9 @@ export function addTokenCommands(obelisk: CommandGroup): void {
     .option('--prefix <name>', 'what comes before the number')
   token.asks('ls', listTokens).description('list the tokens, the newest first')
   token
-    .asks('revoke <id>', (asked, id: string) => {
-      const path = `/api/tokens/${encodeURIComponent(id)}`
-      return remove(asked, path, `token ${id} is worth nothing now`)
-    })
+    .asks('revoke <id>', (asked, id: string) =>
+      remove(asked, at`/api/tokens/${id}`, `token ${id} is worth nothing now`),
+    )
     .description('make a token worthless')
 }
 
@@ -56,9 +55,9 @@ export function addTokenCommands(obelisk: CommandGroup): void {
 async function createTokens(asked: Asked<CreateFlags>, node: string | undefined): Promise<number> {
   const { gateway, flags } = asked
   const nodes = nodesOf(node, flags)
-  const hours = given(flags.ttl, hoursOf)
+  const wish = { replace: flags.replace, ttl_hours: given(flags.ttl, hoursOf) }
   for (const one of nodes) {
-    const created = await create(gateway, { node: one, replace: flags.replace === true, hours })
+    const created = await createToken(gateway, { node: one, ...wish })
     say(asked, created, `${flags.count === undefined ? '' : `${one} `}${created.token}`)
   }
   return EXIT_DONE
@@ -66,24 +65,12 @@ async function createTokens(asked: Asked<CreateFlags>, node: string | undefined)
 
 interface TokenWish {
   readonly node: string | null
-  readonly replace?: boolean
-  readonly hours: number | undefined
+  readonly replace?: boolean | undefined
+  readonly ttl_hours?: number | undefined
 }
 
-export async function createToken(gateway: GatewayClient, wish: TokenWish): Promise<string> {
-  return (await create(gateway, wish)).token
-}
-
-async function create(
-  gateway: GatewayClient,
-  { node, replace = false, hours }: TokenWish,
-): Promise<Created> {
-  const created = await gateway.json<Created>({
-    method: 'POST',
-    path: '/api/tokens',
-    body: { node, replace, ttl_hours: hours },
-    timeoutMs: TIMEOUT_MS,
-  })
+export async function createToken(gateway: GatewayClient, wish: TokenWish): Promise<Created> {
+  const created = await demand<Created>(gateway, 'POST', '/api/tokens', wish)
   // Its pin says whom a board trusts.
   assertHidden(gateway)
   return created
@@ -120,18 +107,14 @@ async function listTokens(asked: Asked): Promise<number> {
   const { gateway, streams } = asked
   const tokens = await gateway.json<TokenView[]>({ path: '/api/tokens' })
   if (tokens.length >= LISTED_MAX) streams.stderr.write(`only the newest ${LISTED_MAX} are shown\n`)
-  const text = table(
-    streams,
-    [
-      { title: 'ID', text: ({ id }) => id },
-      { title: 'NODE', text: ({ node }) => node ?? 'any' },
-      { title: 'STATE', text: (token) => stateOf(token, Date.now()) },
-      { title: 'UNTIL', text: ({ untilTs }) => when(untilTs) },
-      { title: 'MADE', text: ({ createdTs }) => when(createdTs) },
-      { title: 'BY', text: ({ by }) => by },
-    ],
-    tokens,
-  )
+  const text = table(streams, tokens, [
+    { title: 'ID', text: ({ id }) => id },
+    { title: 'NODE', text: ({ node }) => node ?? 'any' },
+    { title: 'STATE', text: (token) => stateOf(token, Date.now()) },
+    { title: 'UNTIL', text: ({ untilTs }) => when(untilTs) },
+    { title: 'MADE', text: ({ createdTs }) => when(createdTs) },
+    { title: 'BY', text: ({ by }) => by },
+  ])
   return show(asked, tokens, text)
 }
 
@@ -145,7 +128,7 @@ function stateOf({ revokedTs, usedTs, untilTs, replaces }: TokenView, nowTs: num
 
 /** `node revoke`. */
 export async function revokeNode(asked: Asked, id: string): Promise<number> {
-  const path = `/api/identities/node/${encodeURIComponent(id)}`
+  const path = at`/api/identities/node/${id}`
   const said = `node ${id} has no identity any more: it cannot come back, and its tiles move away`
   return await remove(asked, path, said)
 }
@@ -159,8 +142,7 @@ export async function rotateKeys(
   if ((id === undefined) !== (flags.all === true)) throw usage('say which node, or --all')
   const ids = id === undefined ? await nodesWithKeys(gateway) : [id]
   for (const one of ids) {
-    const path = `/api/identities/node/${encodeURIComponent(one)}/rotate`
-    const answer = await gateway.json({ method: 'POST', path, timeoutMs: TIMEOUT_MS })
+    const answer = await demand(gateway, 'POST', at`/api/identities/node/${one}/rotate`)
     say(asked, answer, `node ${one} makes another key, as soon as it is here`)
   }
   return EXIT_DONE
@@ -170,7 +152,7 @@ async function nodesWithKeys(gateway: GatewayClient): Promise<string[]> {
   const nodes = await gateway.json<NodeView[]>({ path: '/api/nodes' })
   const ids: string[] = []
   for (const { id } of nodes) {
-    const path = `/api/identities/node/${encodeURIComponent(id)}`
+    const path = at`/api/identities/node/${id}`
     try {
       const { keys } = await gateway.json<{ keys: readonly unknown[] }>({ path })
       if (keys.length > 0) ids.push(id)

@@ -6,7 +6,7 @@ import { pause } from '../../shared/client/waits.ts'
 import type { DetectorView, MovesView, NodeView, TaskView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { usage } from '../fault.ts'
-import { type Asked, type CommandGroup, type Flags, show } from './command-place.ts'
+import { type Asked, at, type CommandGroup, demand, type Flags, show } from './command-place.ts'
 import { fleetLines } from './detector.ts'
 import { untilInterrupted } from './interruption.ts'
 import { wordsOf } from './refusal.ts'
@@ -146,10 +146,11 @@ class Top {
       this.#end.abort()
       return
     }
-    const path = `/api/nodes/${encodeURIComponent(deed.node)}/drain`
-    const said = await this.#gateway
-      .json<NodeView>({ method: 'POST', path, body: { drain: true } })
-      .then(() => `${deed.node} drains`, saidOf)
+    const path = at`/api/nodes/${deed.node}/drain`
+    const said = await demand(this.#gateway, 'POST', path, { drain: true }).then(
+      () => `${deed.node} drains`,
+      saidOf,
+    )
     this.#facts = { ...this.#facts, said: printable(said) }
     this.#wake.abort()
   }

@@ -81,17 +81,13 @@ export function upgradeTable(view: UpgradeView, streams: Streams): string {
 }
 
 export function outcomeTable(nodes: readonly UpgradePlanRow[], streams: Streams): string {
-  return table(
-    streams,
-    [
-      { title: 'NODE', text: ({ node }) => node },
-      {
-        title: 'STATE',
-        text: ({ state }) => state,
-        colour: ({ state }) => own(COLOUR_OF_STATE, state),
-      },
-      { title: 'WHY', text: ({ code }) => reasonOf(code) },
-    ],
-    nodes,
-  )
+  return table(streams, nodes, [
+    { title: 'NODE', text: ({ node }) => node },
+    {
+      title: 'STATE',
+      text: ({ state }) => state,
+      colour: ({ state }) => own(COLOUR_OF_STATE, state),
+    },
+    { title: 'WHY', text: ({ code }) => reasonOf(code) },
+  ])
 }

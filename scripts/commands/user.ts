@@ -1,7 +1,6 @@
 /** Users of a secured gateway: who they are, what they may do, and what proves them. */
 import { type Command, InvalidArgumentError } from 'commander'
 import type { UserView } from '../../broker/adapters/http-port.ts'
-import type { GatewayClient } from '../../shared/client/http.ts'
 import { count } from '../../shared/core/count.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
 import { ROLES } from '../../shared/protocol/access.ts'
@@ -11,7 +10,9 @@ import { fault, usage } from '../fault.ts'
 import { textIn } from '../path-faults.ts'
 import {
   type Asked,
+  at,
   type CommandGroup,
+  demand,
   type Flags,
   given,
   remove,
@@ -26,9 +27,6 @@ import { typedOr } from './typed-input.ts'
 type RightsFlags = Flags<'passwordFile', 'password' | 'disable' | 'enable'> & {
   readonly [name in 'role' | 'op' | 'region' | 'field' | 'topic']?: readonly string[]
 }
-
-/** scrypt waits its turn. */
-const TIMEOUT_MS = 30_000
 
 function more(text: string, before: readonly string[] = []): string[] {
   const parts = text.split(/[,\s]+/).filter((part) => part !== '')
@@ -76,7 +74,7 @@ function addProofs(user: CommandGroup): void {
     .option('--label <text>', 'what it is for')
   token
     .asks('revoke <name> <id>', (asked, name: string, id: string) => {
-      const path = `${pathOf(name)}/tokens/${encodeURIComponent(id)}`
+      const path = at`/api/identities/user/${name}/tokens/${id}`
       return remove(asked, path, `token ${id} is worth nothing now`)
     })
     .description('make one worthless')
@@ -87,7 +85,7 @@ function addProofs(user: CommandGroup): void {
     .option('--label <text>', 'what it is for')
   key
     .asks('rm <name> <sha256>', (asked, name: string, sha256: string) => {
-      const path = `${pathOf(name)}/keys/${encodeURIComponent(sha256)}`
+      const path = at`/api/identities/user/${name}/keys/${sha256}`
       return remove(asked, path, 'the key opens nothing now')
     })
     .description('forget one for good')
@@ -96,14 +94,19 @@ function addProofs(user: CommandGroup): void {
 async function createToken(asked: Asked<Flags<'ttl' | 'label'>>, name: string): Promise<number> {
   const { gateway, flags } = asked
   const wish = { label: flags.label ?? '', ttl_hours: given(flags.ttl, hoursOf) }
-  const made = await post<{ token: string }>(gateway, `${pathOf(name)}/tokens`, wish)
+  const made = await demand<{ token: string }>(gateway, 'POST', `${pathOf(name)}/tokens`, wish)
   assertHidden(gateway)
   return say(asked, made, made.token)
 }
 
 async function addKey(asked: Asked<Flags<'label'>>, name: string, file: string): Promise<number> {
   const wish = { label: asked.flags.label ?? '', key: publicKeyOf(file) }
-  const made = await post<{ certificate: string }>(asked.gateway, `${pathOf(name)}/keys`, wish)
+  const made = await demand<{ certificate: string }>(
+    asked.gateway,
+    'POST',
+    `${pathOf(name)}/keys`,
+    wish,
+  )
   return show(asked, made, `${printableLines(made.certificate.trimEnd())}\n`)
 }
 
@@ -117,27 +120,25 @@ async function addUser(asked: Asked<RightsFlags>, name: string): Promise<number>
   const wanted = flags.password !== false
   if (wanted) assertHidden(gateway)
   const password = wanted ? await passwordOf(flags, streams, name) : undefined
-  const { grant = {}, ...rest } = rights
-  const isSubmitter = flags.role?.includes('submitter') === true
-  const whole = { ops: '*', regions: '*', fields: '*', ...grant }
-  const isGranted = isSubmitter || Object.keys(grant).length > 0
-  const order = { ...rest, grant: isGranted ? whole : undefined, password }
-  const view = await post<UserView>(gateway, pathOf(name), order)
+  const { ops = '*', regions = '*', fields = '*' } = rights.grant ?? {}
+  const isGranted = flags.role?.includes('submitter') || rights.grant !== undefined
+  const grant = isGranted ? { ops, regions, fields } : undefined
+  const view = await demand<UserView>(gateway, 'POST', pathOf(name), { ...rights, grant, password })
   return say(asked, view, `user ${name} is ${view.roles.join(' and ') || 'added'}`)
 }
 
 async function setUser(asked: Asked<RightsFlags>, name: string): Promise<number> {
   const { gateway, streams, flags } = asked
   const rights = orderOf(flags)
-  const isOne = flags.disable === true && flags.enable === true
-  if (isOne) throw usage('--disable and --enable: say one of them')
-  if (flags.passwordFile !== undefined) assertHidden(gateway)
-  const password =
-    flags.passwordFile === undefined ? {} : { password: await passwordOf(flags, streams, name) }
-  const disabled = flags.disable ? { disabled: true } : flags.enable ? { disabled: false } : {}
-  const order = { ...rights, ...password, ...disabled }
-  if (Object.keys(order).length === 0) throw usage('say what is to change: see --help')
-  const view = await put<UserView>(gateway, pathOf(name), order)
+  if (flags.disable && flags.enable) throw usage('--disable and --enable: say one of them')
+  const hasPassword = flags.passwordFile !== undefined
+  if (hasPassword) assertHidden(gateway)
+  const password = hasPassword ? await passwordOf(flags, streams, name) : undefined
+  const disabled = flags.disable ?? (flags.enable ? false : undefined)
+  const order = { ...rights, password, disabled }
+  const isNothing = Object.values(order).every((one) => one === undefined)
+  if (isNothing) throw usage('say what is to change: see --help')
+  const view = await demand<UserView>(gateway, 'PUT', pathOf(name), order)
   const isIdle = view.roles.includes('submitter') && view.grant === undefined
   const but = isIdle ? ', and may submit nothing yet: --op, --region and --field say what' : ''
   const what = view.roles.join(' and ') || 'changed'
@@ -148,25 +149,21 @@ async function passwd(asked: Asked<Flags<'passwordFile'>>, name: string): Promis
   const { gateway, streams, flags } = asked
   assertHidden(gateway)
   const password = await passwordOf(flags, streams, name)
-  const view = await put<UserView>(gateway, pathOf(name), { password })
+  const view = await demand<UserView>(gateway, 'PUT', pathOf(name), { password })
   return say(asked, view, `user ${name} has another password`)
 }
 
 async function listUsers(asked: Asked): Promise<number> {
   const { gateway, streams } = asked
   const users = await gateway.json<UserView[]>({ path: '/api/identities/user' })
-  const text = table(
-    streams,
-    [
-      { title: 'NAME', text: ({ name }) => name },
-      { title: 'ROLES', text: ({ roles }) => roles.join(',') },
-      { title: 'BY', text: proofsOf },
-      { title: 'STATE', text: ({ disabledTs }) => (disabledTs === undefined ? 'on' : 'off') },
-      { title: 'ADDED', text: ({ createdTs }) => when(createdTs) },
-      { title: 'LAST', text: ({ lastTs }) => (lastTs === undefined ? 'never' : day(lastTs)) },
-    ],
-    users,
-  )
+  const text = table(streams, users, [
+    { title: 'NAME', text: ({ name }) => name },
+    { title: 'ROLES', text: ({ roles }) => roles.join(',') },
+    { title: 'BY', text: proofsOf },
+    { title: 'STATE', text: ({ disabledTs }) => (disabledTs === undefined ? 'on' : 'off') },
+    { title: 'ADDED', text: ({ createdTs }) => when(createdTs) },
+    { title: 'LAST', text: ({ lastTs }) => (lastTs === undefined ? 'never' : day(lastTs)) },
+  ])
   return show(asked, users, text)
 }
 
@@ -179,29 +176,19 @@ function proofsOf({ hasPassword, tokens, keys }: UserView): string {
   return some.join(', ') || 'nothing'
 }
 
-interface Order {
-  readonly roles?: readonly string[]
-  readonly topics?: readonly string[]
-  readonly grant?: object
-}
-
 /** What the flags say; what they do not stays. */
-function orderOf({ role, op, region, field, topic }: RightsFlags): Order {
+function orderOf({ role, op, region, field, topic }: RightsFlags) {
   for (const one of role ?? []) {
     if (ROLES.some((known) => known === one)) continue
     throw usage(`--role: there is no role "${one}"${choiceOf(one, ROLES)}`)
   }
   const isGranted = [op, region, field].some((one) => one !== undefined)
   const grant = {
-    ...(op === undefined ? {} : { ops: orAll(op, (name) => name) }),
-    ...(region === undefined ? {} : { regions: orAll(region, regionOf) }),
-    ...(field === undefined ? {} : { fields: orAll(field, (name) => name) }),
+    ops: given(op, (names) => orAll(names, (name) => name)),
+    regions: given(region, (texts) => orAll(texts, regionOf)),
+    fields: given(field, (names) => orAll(names, (name) => name)),
   }
-  return {
-    ...(role === undefined ? {} : { roles: role }),
-    ...(isGranted ? { grant } : {}),
-    ...(topic === undefined ? {} : { topics: topic }),
-  }
+  return { roles: role, topics: topic, grant: isGranted ? grant : undefined }
 }
 
 function orAll<T>(texts: readonly string[], read: (text: string) => T): '*' | T[] {
@@ -232,13 +219,5 @@ function publicKeyOf(path: string): string {
 }
 
 function pathOf(name: string): string {
-  return `/api/identities/user/${encodeURIComponent(name)}`
-}
-
-async function post<T>(gateway: GatewayClient, path: string, body: object): Promise<T> {
-  return await gateway.json<T>({ method: 'POST', path, body, timeoutMs: TIMEOUT_MS })
-}
-
-async function put<T>(gateway: GatewayClient, path: string, body: object): Promise<T> {
-  return await gateway.json<T>({ method: 'PUT', path, body, timeoutMs: TIMEOUT_MS })
+  return at`/api/identities/user/${name}`
 }

@@ -30,7 +30,7 @@ export interface Question {
   /** Below the address, as `/api/nodes?limit=100`. */
   readonly path: string
   /** Bytes, and streams of them, need their `contentType`; anything else goes as JSON. */
-  readonly body?: Uint8Array | ReadableStream<Uint8Array> | object
+  readonly body?: Uint8Array | ReadableStream<Uint8Array> | object | undefined
   readonly contentType?: string
   /** The answer's type; `application/json` unless given. */
   readonly accept?: string
