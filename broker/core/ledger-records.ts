@@ -271,23 +271,26 @@ export interface LedgerTables {
 
 export type LedgerTable = keyof LedgerTables
 
-export const LEDGER_TABLES: readonly LedgerTable[] = [
-  'meta',
-  'member',
-  'stream',
-  'placement',
-  'task',
-  'body',
-  'write',
-  'control',
-  'move',
-  'result',
-  'cell',
-  'watch',
-  'clearing',
-  'upgrade',
-  'upgradeNode',
-]
+/** All of them, and what becomes of each in a copy that takes the place of a lost ledger (restored-ledger.ts). */
+export const LEDGER_FATES: Readonly<Record<LedgerTable, 'kept' | 'dropped' | 'changed'>> = {
+  meta: 'changed',
+  member: 'dropped',
+  stream: 'dropped',
+  placement: 'dropped',
+  task: 'changed',
+  body: 'dropped',
+  write: 'dropped',
+  control: 'dropped',
+  move: 'dropped',
+  result: 'kept',
+  cell: 'changed',
+  watch: 'kept',
+  clearing: 'kept',
+  upgrade: 'changed',
+  upgradeNode: 'changed',
+}
+
+export const LEDGER_TABLES = Object.keys(LEDGER_FATES) as readonly LedgerTable[]
 
 /** One change; a `value` of undefined deletes. */
 export type LedgerRecord = {

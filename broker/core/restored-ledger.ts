@@ -18,9 +18,10 @@ import { isEnded } from '../../shared/protocol/states.ts'
 import {
   type CopiedCell,
   type IdentityRecord,
+  LEDGER_FATES,
+  LEDGER_TABLES,
   type LedgerContents,
   type LedgerRecord,
-  type LedgerTable,
   type TaskRecord,
   type UpgradeNodeRecord,
   wasRebuilt,
@@ -45,32 +46,13 @@ const UNKNOWN_EFFECT =
 const UNKNOWN_VALUE =
   'the ledger was restored from a copy of before its end: ask again under another id'
 
-/** A table that is new finds its place here, or nothing compiles. */
-const FATES: Readonly<Record<LedgerTable, 'kept' | 'dropped' | 'changed'>> = {
-  meta: 'changed',
-  member: 'dropped',
-  stream: 'dropped',
-  placement: 'dropped',
-  task: 'changed',
-  body: 'dropped',
-  write: 'dropped',
-  control: 'dropped',
-  move: 'dropped',
-  result: 'kept',
-  cell: 'changed',
-  watch: 'kept',
-  clearing: 'kept',
-  upgrade: 'changed',
-  upgradeNode: 'changed',
-}
-
 /** What is to be changed in the copy, in one transaction. */
 export function* restoredChanges(
   copy: LedgerContents,
   moment: RestoreMoment,
 ): Generator<LedgerRecord> {
-  for (const table of Object.keys(FATES) as LedgerTable[]) {
-    if (table === 'result' || FATES[table] !== 'dropped') continue
+  for (const table of LEDGER_TABLES) {
+    if (table === 'result' || LEDGER_FATES[table] !== 'dropped') continue
     for (const { key } of copy[table]) yield { table, key, value: undefined }
   }
   for (const { key, value } of copy.meta) {

@@ -4,11 +4,7 @@
  * future for a while does not hold it there; and while that clock is behind it, it goes on by itself, at half the
  * pace, so that the two meet again.
  */
-
-export interface Moment {
-  readonly monotonicMs: number
-  readonly wallMs: number
-}
+import type { Instant } from '../events.ts'
 
 const FASTEST = 24
 const SLOWEST = 0.5
@@ -20,13 +16,13 @@ export class TimeFloor {
   #sinceMs: number
 
   /** `keptTs`: where it was when it was last kept, Unix ms. */
-  constructor(keptTs: number | undefined, { monotonicMs, wallMs }: Moment) {
+  constructor(keptTs: number | undefined, { monotonicMs, wallMs }: Instant) {
     this.#floorTs = keptTs ?? wallMs
     this.#sinceMs = monotonicMs
   }
 
   /** Moves it to where it is now: a whole number of ms. */
-  move({ monotonicMs, wallMs }: Moment): number {
+  move({ monotonicMs, wallMs }: Instant): number {
     const passedMs = monotonicMs - this.#sinceMs
     const least = this.#floorTs + passedMs * SLOWEST
     const most = this.#floorTs + passedMs * FASTEST
@@ -36,7 +32,7 @@ export class TimeFloor {
   }
 
   /** Whether the clock of the system has gone back. */
-  isAhead({ wallMs }: Moment): boolean {
+  isAhead({ wallMs }: Instant): boolean {
     return wallMs < this.#floorTs - BEHIND_MS
   }
 }

@@ -17,15 +17,22 @@ import {
   type WriteRecord,
   wasRebuilt,
 } from '../ledger-records.ts'
+import type { LoadBound } from './bounded-loads.ts'
 import { Deadlines } from './deadlines.ts'
-import { FailureDetector } from './failure-detector.ts'
+import { type DetectorOptions, FailureDetector } from './failure-detector.ts'
 import { type Member, Membership } from './membership.ts'
 import { MoveTable } from './move-table.ts'
 import { PageFormats } from './page-formats.ts'
 import { Placement } from './placement.ts'
 import { Sealing } from './sealing.ts'
-import { SelfDoubt } from './self-doubt.ts'
-import { ranMsOf, type Task, TaskLedger, type WaitReason } from './task-ledger.ts'
+import { SelfDoubt, type SelfDoubtOptions } from './self-doubt.ts'
+import {
+  ranMsOf,
+  type Task,
+  TaskLedger,
+  type TaskLedgerOptions,
+  type WaitReason,
+} from './task-ledger.ts'
 import { stateOf } from './task-messages.ts'
 import type { Changes } from './tile-waits.ts'
 import { UpgradeTable } from './upgrade-table.ts'
@@ -41,22 +48,14 @@ export interface WatchedCell {
   readonly y: number
 }
 
-export interface CoordinatorOptions {
+export interface CoordinatorOptions
+  extends DetectorOptions,
+    SelfDoubtOptions,
+    TaskLedgerOptions,
+    Omit<LoadBound, 'tiles'> {
   readonly grid: GridContext
   /** Of the program, for those who look at the ring. */
   readonly version: string
-  readonly replicas: number
-  readonly virtualNodes: number
-  readonly loadBound: number
-  readonly heartbeatMs: number
-  readonly suspectAfterMs: number
-  readonly deadAfterMs: number
-  /** The gateway doubts its view of the fleet for at most this long, for one reason. */
-  readonly doubtMaxMs: number
-  /** More than this share of the alive members going quiet together is the gateway's own trouble. */
-  readonly massSilenceShare: number
-  /** How long an agent may sleep before it connects again. */
-  readonly reconnectMs: number
   /** How long a node that is new or was dead gets no tiles. */
   readonly probationMs: number
   /** A replica that is further behind than this does not hold up a write. */
@@ -77,9 +76,6 @@ export interface CoordinatorOptions {
   readonly graceMs: number
   /** How long, after a start, open tasks wait for the nodes that they were with before. */
   readonly returnGraceMs: number
-  readonly retentionMs: number
-  readonly retentionTasks: number
-  readonly tasksMax: number
   /** Bodies of unfinished tasks, bytes. */
   readonly openBytesMax: number
   /** Bodies of ended writes that some replica has not applied, bytes. */
@@ -292,8 +288,8 @@ export class CoordinatorContext {
   }
 
   /** Where its stream stands is persisted at the end of the step. */
-  streamChanged(member: Member): void {
-    this.#changedStreams.add(this.members.noteStream(member))
+  streamChanged({ index, stream }: Member): void {
+    this.#changedStreams.add(this.members.streams.put(index, stream))
   }
 
   /** The member is none any more, and no record of it is left. */
@@ -303,8 +299,7 @@ export class CoordinatorContext {
   }
 
   nextSequence(): number {
-    this.identity = { ...this.identity, seq: this.identity.seq + 1 }
-    this.#isIdentityChanged = true
+    this.changeIdentity({ seq: this.identity.seq + 1 })
     return this.identity.seq
   }
 
@@ -325,13 +320,8 @@ export class CoordinatorContext {
     if (this.placement.epoch !== this.identity.epoch) {
       this.changeIdentity({ epoch: this.placement.epoch })
     }
-    // Mostly there is one.
-    const keys =
-      this.#changedStreams.size > 1
-        ? [...this.#changedStreams].sort((a, b) => a - b)
-        : this.#changedStreams
-    for (const key of keys) {
-      this.persist({ table: 'stream', key, value: this.members.streamsRecord(key) })
+    for (const key of [...this.#changedStreams].sort((a, b) => a - b)) {
+      this.persist({ table: 'stream', key, value: this.members.streams.record(key) })
     }
     if (this.#isIdentityChanged) {
       this.identity = { ...this.identity, ranMs: this.ledgerMs }

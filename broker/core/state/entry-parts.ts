@@ -194,7 +194,8 @@ function wordsOf({ buffer, byteOffset, length }: Uint32Array): Int32Array {
   return new Int32Array(buffer, byteOffset, length)
 }
 
-function withRoom<T extends Uint32Array | Int32Array | Float64Array>(
+/** The same numbers, or a copy with room for as many. */
+export function withRoom<T extends Uint32Array | Int32Array | Float64Array>(
   numbers: T,
   length: number,
 ): T {

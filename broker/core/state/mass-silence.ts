@@ -6,10 +6,10 @@
  */
 
 export interface MassSilenceOptions {
-  /** Of the members that were alive. */
-  readonly share: number
+  /** More than this share of the alive members going quiet together is the gateway's own trouble. */
+  readonly massSilenceShare: number
   /** All that goes quiet for one reason is noticed within this time. */
-  readonly windowMs: number
+  readonly suspectAfterMs: number
   /** How long an agent may sleep before it connects again. */
   readonly reconnectMs: number
 }
@@ -58,10 +58,10 @@ export class MassSilence {
 
   /** To be asked after each change, and now and then. */
   holds(nowMs: number): boolean {
-    const { windowMs, reconnectMs } = this.#options
+    const { suspectAfterMs, reconnectMs } = this.#options
     if (!this.#holds) {
       for (const [member, sinceMs] of this.#quiet) {
-        if (nowMs - sinceMs <= windowMs) break
+        if (nowMs - sinceMs <= suspectAfterMs) break
         this.#quiet.delete(member)
       }
       this.#holds = this.#isMass
@@ -83,6 +83,6 @@ export class MassSilence {
 
   get #isMass(): boolean {
     const count = this.#quiet.size
-    return count >= 2 && count > this.#options.share * (count + this.#present.size)
+    return count >= 2 && count > this.#options.massSilenceShare * (count + this.#present.size)
   }
 }

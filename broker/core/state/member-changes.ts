@@ -5,11 +5,10 @@
  */
 import type { Member } from './membership.ts'
 
+const ASPECTS = ['session', 'isFollowing', 'isInSync', 'stopReason', 'operations'] as const
+
 /** How a member stands to what waits for it. */
-export type Standing = Pick<
-  Member,
-  'session' | 'isFollowing' | 'isInSync' | 'stopReason' | 'operations'
->
+export type Standing = Pick<Member, (typeof ASPECTS)[number]>
 
 export interface MemberChange {
   readonly member: Member
@@ -29,7 +28,8 @@ export class MemberChanges {
     if (this.#before.size === 0) return []
     const changes: MemberChange[] = []
     for (const [member, before] of this.#before) {
-      if (!isSame(before, member)) changes.push({ member, before })
+      const isOther = ASPECTS.some((aspect) => before[aspect] !== member[aspect])
+      if (isOther) changes.push({ member, before })
     }
     this.#before.clear()
     return changes.sort((a, b) => a.member.index - b.member.index)
@@ -39,14 +39,4 @@ export class MemberChanges {
 function standingOf(member: Member): Standing {
   const { session, isFollowing, isInSync, stopReason, operations } = member
   return { session, isFollowing, isInSync, stopReason, operations }
-}
-
-function isSame(a: Standing, b: Standing): boolean {
-  return (
-    a.session === b.session &&
-    a.isFollowing === b.isFollowing &&
-    a.isInSync === b.isInSync &&
-    a.stopReason === b.stopReason &&
-    a.operations === b.operations
-  )
 }

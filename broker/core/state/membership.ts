@@ -173,12 +173,8 @@ export class Member {
   /** Whether it may be given more tiles to hold than it has. */
   mayTakeTiles(nowMs: number): boolean {
     const { isQuarantined } = this.steadiness
-    const isSteady = !isQuarantined && !this.isUpgrading && !this.isOnProbation(nowMs)
+    const isSteady = !isQuarantined && !this.isUpgrading && !this.steadiness.isOnProbation(nowMs)
     return this.state === 'alive' && isSteady
-  }
-
-  isOnProbation(nowMs: number): boolean {
-    return this.steadiness.isOnProbation(nowMs)
   }
 
   get record(): MemberRecord {
@@ -231,7 +227,8 @@ export class Membership {
   readonly #roster = new Roster()
   readonly #byConnection = new Map<ConnectionId, Member>()
   readonly #byStore = new Map<string, Member>()
-  readonly #streams = new StreamRecords()
+  /** Where their streams stand, as the ledger has it. */
+  readonly streams = new StreamRecords()
   #sessions = 0
 
   get size(): number {
@@ -261,16 +258,6 @@ export class Membership {
   /** Those that stand otherwise than when this was last asked for. */
   takeChanges(): MemberChange[] {
     return this.#roster.changes.take()
-  }
-
-  /** Gives the key of the record that says where its stream stands. */
-  noteStream({ index, stream }: Member): number {
-    return this.#streams.put(index, stream)
-  }
-
-  /** Where some streams stand, as it was noted. */
-  streamsRecord(key: number): StreamsRecord {
-    return this.#streams.record(key)
   }
 
   /** Tables by member index are of this length. */
@@ -343,7 +330,7 @@ export class Membership {
   ): void {
     const named = new Map<string | number, StreamRecord>()
     for (const { key, value } of streams) {
-      if ('marks' in value) this.#streams.restore(Number(key), value)
+      if ('marks' in value) this.streams.restore(Number(key), value)
       else named.set(key, value)
     }
     for (const { key, value } of records) {
@@ -356,7 +343,7 @@ export class Membership {
       member.leaving = value.leaving
       member.rebaseFrom = value.rebaseFrom
       if (value.leaving === 'left') member.state = 'left'
-      const mark = named.get(key) ?? this.#streams.get(value.index)
+      const mark = named.get(key) ?? this.streams.get(value.index)
       member.stream = new NodeStream(value.index, value.storeId, mark)
     }
     for (let index = this.indexesEnd - 1; index >= 0; index--) {

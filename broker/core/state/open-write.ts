@@ -4,7 +4,7 @@
  *
  * Invariant: a member is awaited by the part of its own that stands last in its stream, until it has acknowledged that.
  */
-import type { EntryParts } from './entry-parts.ts'
+import { type EntryParts, withRoom } from './entry-parts.ts'
 import type { StreamItem } from './stream-items.ts'
 import type { Task } from './task-ledger.ts'
 
@@ -55,18 +55,11 @@ export class OpenWrite {
       }
       if (this.parts.ascendsTo(part)) break
     }
-    if (this.#places.length <= part) this.#grow()
+    this.#awaited = withRoom(this.#awaited, part + 1)
+    this.#places = withRoom(this.#places, part + 1)
     this.#awaited[this.#awaitedCount] = part
     this.#awaitedCount += 1
     this.#places[part] = this.#passed = this.#awaitedCount
-  }
-
-  #grow(): void {
-    const [awaited, places] = [this.#awaited, this.#places]
-    this.#awaited = new Uint32Array(this.parts.members.length)
-    this.#places = new Uint32Array(this.parts.members.length)
-    this.#awaited.set(awaited)
-    this.#places.set(places)
   }
 
   /** True if its member was awaited by this part; it is not any more. */

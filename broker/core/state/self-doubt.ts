@@ -13,14 +13,11 @@
  * until it was away. Invariants: `clockMs` never runs backwards nor faster than time, and stands still
  * while `isDoubting`.
  */
-import { MassSilence } from './mass-silence.ts'
+import { MassSilence, type MassSilenceOptions } from './mass-silence.ts'
 
-export interface SelfDoubtOptions {
-  readonly suspectAfterMs: number
+export interface SelfDoubtOptions extends MassSilenceOptions {
+  /** The gateway doubts its view of the fleet for at most this long, for one reason. */
   readonly doubtMaxMs: number
-  readonly massSilenceShare: number
-  /** How long an agent may sleep before it connects again. */
-  readonly reconnectMs: number
 }
 
 export type DoubtReason = 'loop-lag' | 'probe-late' | 'mass-silence'
@@ -70,15 +67,11 @@ export class SelfDoubt {
 
   constructor(options: SelfDoubtOptions) {
     this.#options = options
-    const { suspectAfterMs, massSilenceShare, reconnectMs } = options
+    const { suspectAfterMs } = options
     // Whoever suspects sooner has to doubt sooner.
     this.#lagMaxMs = Math.min(LAG_MAX_MS, suspectAfterMs / 4)
     this.#probeLateMs = Math.min(PROBE_LATE_MS, suspectAfterMs / 2)
-    this.#mass = new MassSilence({
-      share: massSilenceShare,
-      windowMs: suspectAfterMs,
-      reconnectMs,
-    })
+    this.#mass = new MassSilence(options)
   }
 
   /** What silence is measured on, as of the last `advance`. */

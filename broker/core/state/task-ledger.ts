@@ -320,30 +320,25 @@ export class TaskLedger {
     for (const { key, value } of [...records].sort((a, b) => a.value.order - b.value.order)) {
       const encoded = bodies.get(key)
       const body = encoded === undefined ? undefined : decodeBody(encoded)
+      const { remainingMs, ...kept } = value
       const task: Task = {
+        ...kept,
         id: key as TaskId,
         isNamed: value.isNamed ?? true,
         submitter: value.submitter,
         by: value.by,
-        op: value.op,
-        hash: value.hash,
-        order: value.order,
-        acceptedTs: value.acceptedTs,
-        state: value.state,
-        effect: value.effect,
         shards: { ...value.shards },
         error: value.error ?? undefined,
         waitingFor: undefined,
         endedTs: value.endedTs ?? undefined,
         // A ledger from before had only wall times: what ended then is kept from now on.
         endedMs: isEnded(value.state) ? (value.endedMs ?? ledgerMs) : undefined,
-        deadlineMs: nowMs + value.remainingMs,
+        deadlineMs: nowMs + remainingMs,
         seq: value.seq ?? undefined,
         region: body?.region,
         sealing: value.sealing,
         body,
         bodyBytes: encoded?.length ?? 0,
-        isCleared: value.isCleared,
       }
       this.#tasks.set(task.id, task)
       if (!isEnded(task.state)) this.#countOpen(task, 1)

@@ -5,56 +5,35 @@
  */
 import { NO_HOLDER } from './slots.ts'
 
-/** As it is at this moment. */
-export interface Tally {
-  /** Born tiles that each member has, by its index; who has none is left out. */
-  readonly written: ReadonlyMap<number, number>
-  writtenOf(member: number): number
-  /** Born tiles without a copy. */
-  readonly missing: number
-  /** Those of them that are known to have been written. */
-  readonly missingWritten: number
-  /** How often a born tile came to be without a copy; no less than that, and since this start. */
-  readonly losses: number
-}
-
-export class TileTally implements Tally {
+export class TileTally {
   readonly #replicas: number
-  readonly #written = new Map<number, number>()
-  #missing = 0
+  /** Born tiles that each member has, by its index; who has none is left out. */
+  readonly written = new Map<number, number>()
+  /** Born tiles without a copy. */
+  missing = 0
   #missingSupposed = 0
-  #losses = 0
+  /** How often a born tile came to be without a copy; no less than that, and since this start. */
+  losses = 0
 
   constructor(replicas: number) {
     this.#replicas = replicas
   }
 
-  get written(): ReadonlyMap<number, number> {
-    return this.#written
-  }
-
   writtenOf(member: number): number {
-    return this.#written.get(member) ?? 0
+    return this.written.get(member) ?? 0
   }
 
-  get missing(): number {
-    return this.#missing
-  }
-
+  /** Those without a copy that are known to have been written. */
   get missingWritten(): number {
-    return this.#missing - this.#missingSupposed
-  }
-
-  get losses(): number {
-    return this.#losses
+    return this.missing - this.#missingSupposed
   }
 
   /** A born tile, as it stands in the slots of all, comes (1) or goes (-1). */
   count(slots: Uint32Array, tile: number, isSupposed: boolean, by: 1 | -1): void {
     const first = tile * this.#replicas
     if (slots[first] === NO_HOLDER) {
-      this.#missing += by
-      if (by > 0) this.#losses += 1
+      this.missing += by
+      if (by > 0) this.losses += 1
       if (isSupposed) this.#missingSupposed += by
     }
     for (let slot = first; slot < first + this.#replicas; slot++) {
@@ -64,7 +43,13 @@ export class TileTally implements Tally {
 
   #countCopy(member: number, by: 1 | -1): void {
     const count = this.writtenOf(member) + by
-    if (count === 0) this.#written.delete(member)
-    else this.#written.set(member, count)
+    if (count === 0) this.written.delete(member)
+    else this.written.set(member, count)
   }
+}
+
+/** For others to read, as it is at this moment. */
+export interface Tally
+  extends Readonly<Pick<TileTally, 'writtenOf' | 'missing' | 'missingWritten' | 'losses'>> {
+  readonly written: ReadonlyMap<number, number>
 }

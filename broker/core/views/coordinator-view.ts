@@ -127,9 +127,7 @@ export class CoordinatorView {
   }
 
   countByState(): Record<MemberState, number> {
-    const counts = { alive: 0, suspect: 0, dead: 0, left: 0 }
-    for (const { state } of this.#context.members.all) counts[state] += 1
-    return counts
+    return { ...this.#context.members.stateCounts }
   }
 
   get nodeCount(): number {
@@ -338,7 +336,7 @@ export class CoordinatorView {
   #onProbation(): ProbationView[] {
     const { members, nowMs } = this.#context
     return members.all
-      .filter((member) => member.state === 'alive' && member.isOnProbation(nowMs))
+      .filter(({ state, steadiness }) => state === 'alive' && steadiness.isOnProbation(nowMs))
       .map((member) => ({ node: member.id, seconds: probationSeconds(member, nowMs) }))
   }
 

@@ -22,6 +22,7 @@ export function nodeViewOf(
 ): NodeView {
   const suspicion = detector.phi(member.index, doubt.clockMs)
   const heardMs = detector.heardMs(member.index)
+  const seconds = probationSeconds(member, nowMs)
   return {
     id: member.id,
     state: member.state,
@@ -42,7 +43,7 @@ export function nodeViewOf(
     ...(heardMs === undefined ? {} : { heard_ts: Math.round(ts + heardMs - nowMs) }),
     ...(isTroubled(member) || departure?.waitsFor !== undefined ? { troubled: true } : {}),
     answers_shed: member.answersShed,
-    ...(member.isOnProbation(nowMs) ? { probation_seconds: probationSeconds(member, nowMs) } : {}),
+    ...(seconds > 0 ? { probation_seconds: seconds } : {}),
     may_take_tiles: member.mayTakeTiles(nowMs),
     quarantined: member.steadiness.isQuarantined,
     ...(suspicion === undefined ? {} : { phi: Math.round(suspicion * 100) / 100 }),
