@@ -8,9 +8,10 @@ import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync } fr
 import { join } from 'node:path'
 import { PACKAGE_BYTES_MAX } from '../../shared/protocol/fetch.ts'
 import { isPackageName } from '../../shared/protocol/upgrade-messages.ts'
-import { type AppError, messageOf } from '../../shared/runtime/errors.ts'
+import { AppError, messageOf } from '../../shared/runtime/errors.ts'
 import { fault } from '../fault.ts'
 import { unpackPackage } from '../package/untar.ts'
+import { noRoomOr } from '../path-faults.ts'
 import { copyOpen } from './tree-copy.ts'
 
 const REQUEST_FILE = 'request.json'
@@ -91,7 +92,8 @@ export class StagingPlace {
     try {
       await unpackPackage(copy, tree)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOSPC') throw error
+      const failure = noRoomOr(error, work)
+      if (failure instanceof AppError) throw failure
       throw untrusted(`${name} cannot be unpacked: ${messageOf(error)}`)
     }
     return tree

@@ -28,11 +28,16 @@ interface Piped {
 }
 
 const PACKAGES: Readonly<Record<string, string>> = {
+  'arm-linux-gnueabi-gcc': 'gcc-arm-linux-gnueabi',
+  'arm-linux-gnueabi-g++': 'g++-arm-linux-gnueabi',
+  'arm-linux-gnueabihf-g++': 'g++-arm-linux-gnueabihf',
   dd: 'coreutils',
+  'dpkg-deb': 'dpkg',
   mcopy: 'mtools',
   mdeltree: 'mtools',
   mdir: 'mtools',
   mmd: 'mtools',
+  npm: 'npm',
   sfdisk: 'fdisk',
   systemctl: 'systemd',
   tar: 'tar',
@@ -107,7 +112,7 @@ export class SystemPrograms {
 }
 
 /** Of a program that could not be started. */
-function startFailure(name: string, error: Error): Error {
+export function startFailure(name: string, error: Error): Error {
   if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return error
   const from = own(PACKAGES, name)
   const remedy = from === undefined ? '' : `: sudo apt install ${from}`

@@ -1,7 +1,4 @@
-/**
- * A package of Debian (deb(5)): an ar archive of a version, a tar of control files and a tar of what is
- * installed. Written here, so that it needs no dpkg, and the same sources give the same bytes.
- */
+/** A package of Debian: what is installed, and what dpkg is told of it (deb-control(5)). */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { completionScript, type Shell } from '../commands/completion.ts'
@@ -9,11 +6,11 @@ import { manPage } from '../commands/man-page.ts'
 import { ownTree } from '../commands/program.ts'
 import { NODE_RANGE, SYSTEMD_LEAST } from '../install/places.ts'
 import type { Architecture, Role } from './architectures.ts'
+import { compress, packDeb } from './archive.ts'
 import { CHECKOUT } from './checkout.ts'
 import type { TreeFile } from './inventory.ts'
 import type { NativePart } from './native-part.ts'
 import { PackagingError } from './packaging-error.ts'
-import { compress, writeTar } from './tar.ts'
 
 export interface DebParts {
   readonly role: Role
@@ -38,15 +35,8 @@ export function writeDeb(parts: DebParts): Buffer {
     { path: 'control', bytes: Buffer.from(controlOf(parts, installed)), mode: 0o644 },
     ...SCRIPTS.map((name) => ({ path: name, bytes: scriptOf(name, role), mode: 0o755 })),
   ]
-  const inside = { prefix: './', seconds }
-  return writeAr(
-    [
-      { name: 'debian-binary', bytes: Buffer.from('2.0\n') },
-      { name: 'control.tar.gz', bytes: compress(writeTar(control, inside)) },
-      { name: 'data.tar.gz', bytes: compress(writeTar(installed, inside)) },
-    ],
-    seconds,
-  )
+  const about = control.map((file) => ({ ...file, path: `DEBIAN/${file.path}` }))
+  return packDeb([...installed, ...about], seconds)
 }
 
 function installedFiles({ role, tree, version }: DebParts): TreeFile[] {
@@ -109,20 +99,13 @@ Description: Obelisk ${role}: ${SUMMARIES[role]}
 `
 }
 
+/** The last 3.4.x of a GCC. */
+const GCC_OF = { 21: 5, 22: 6, 24: 7, 25: 8, 26: 9, 28: 10, 29: 11, 30: 12 } as const
+
 /** The GCC that libstdc++ had a version of its symbols with first (its manual, ABI policy). */
-function gccOf(symbols: string): string {
+function gccOf(symbols: string): number {
   const minor = Number(/^3\.4\.(\d+)$/.exec(symbols)?.[1])
-  const first = [
-    [21, '5'],
-    [22, '6'],
-    [24, '7'],
-    [25, '8'],
-    [26, '9'],
-    [28, '10'],
-    [29, '11'],
-    [30, '12'],
-  ] as const
-  const gcc = first.find(([last]) => minor <= last)?.[1]
+  const gcc = Object.entries(GCC_OF).find(([last]) => minor <= Number(last))?.[1]
   if (gcc !== undefined) return gcc
   throw new PackagingError(`no GCC is known for GLIBCXX_${symbols}`)
 }
@@ -130,18 +113,4 @@ function gccOf(symbols: string): string {
 function scriptOf(name: string, role: Role): Buffer {
   const text = readFileSync(join(CHECKOUT, 'scripts/package/debian', name), 'utf8')
   return Buffer.from(text.replaceAll('@ROLE@', role))
-}
-
-/** ar(5), as deb(5) wants it: plain names, members on even bytes. */
-function writeAr(members: readonly { name: string; bytes: Buffer }[], seconds: number): Buffer {
-  const chunks = members.flatMap(({ name, bytes }) => [
-    Buffer.from(
-      [name.padEnd(16), `${seconds}`.padEnd(12), '0'.padEnd(6), '0'.padEnd(6)].join('') +
-        `${'100644'.padEnd(8)}${`${bytes.length}`.padEnd(10)}\`\n`,
-      'latin1',
-    ),
-    bytes,
-    Buffer.from(bytes.length % 2 === 0 ? '' : '\n'),
-  ])
-  return Buffer.concat([Buffer.from('!<arch>\n'), ...chunks])
 }

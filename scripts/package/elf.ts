@@ -1,49 +1,28 @@
 /**
- * Shared objects of ELF, little-endian, of 32 or 64 bits (System V ABI, chapters 4 and 5): no more than what is loaded,
- * and which versions of system libraries they ask for. Of our own, since no strip(1) of one machine knows the objects of
- * all others.
+ * Shared objects of ELF, little-endian (System V ABI, chapters 4 and 5): of one of 64 bits no more than what is loaded, and
+ * which versions of system libraries one asks for. Of our own, since no strip(1) of one machine knows the objects of all
+ * others.
  */
 import { assert } from '../../shared/core/assert.ts'
 
 const PT_LOAD = 1
-
-/** Where the header says where program and section headers are, and how many; and where a program header says what it loads. */
-interface Layout {
-  readonly programs: number
-  readonly programBytes: number
-  readonly programCount: number
-  readonly sections: number
-  /** Its count, and then the index of their names. */
-  readonly sectionCount: number
-  readonly offset: number
-  readonly size: number
-}
-
-const LAYOUT_32: Layout = {
-  ...{ programs: 28, programBytes: 42, programCount: 44, sections: 32, sectionCount: 48 },
-  ...{ offset: 4, size: 16 },
-}
-const LAYOUT_64: Layout = {
-  ...{ programs: 32, programBytes: 54, programCount: 56, sections: 40, sectionCount: 60 },
-  ...{ offset: 8, size: 32 },
-}
+/** Where a header says that the section headers are, and their count and then the index of their names. */
+const SECTIONS = { start: 40, end: 48 }
+const SECTION_COUNTS = { start: 60, end: 64 }
 
 /** Only what is loaded: no debug information, no symbol table, and no section headers, which no loader reads. */
 export function strip(elf: Buffer): Buffer {
-  assert(elf.readUInt32BE(0) === 0x7f454c46 && elf[5] === 1, 'a little-endian ELF file')
-  const is64 = elf[4] === 2
-  const at = is64 ? LAYOUT_64 : LAYOUT_32
-  const word = (from: number): number =>
-    is64 ? Number(elf.readBigUInt64LE(from)) : elf.readUInt32LE(from)
-  const programs = Array.from({ length: elf.readUInt16LE(at.programCount) }, (_, index) => {
-    return word(at.programs) + index * elf.readUInt16LE(at.programBytes)
-  })
-  const loaded = programs.filter((program) => elf.readUInt32LE(program) === PT_LOAD)
-  const ends = loaded.map((program) => word(program + at.offset) + word(program + at.size))
+  const isOurs = elf.readUInt32BE(0) === 0x7f454c46 && elf.readUInt16LE(4) === 0x0102
+  assert(isOurs, 'a little-endian ELF file of 64 bits')
+  const word = (from: number): number => Number(elf.readBigUInt64LE(from))
+  const [programs, bytes, count] = [word(32), elf.readUInt16LE(54), elf.readUInt16LE(56)]
+  const ends = Array.from({ length: count }, (_, index) => programs + index * bytes)
+    .filter((program) => elf.readUInt32LE(program) === PT_LOAD)
+    .map((program) => word(program + 8) + word(program + 32))
   const stripped = Buffer.from(elf.subarray(0, Math.max(...ends)))
   return stripped
-    .fill(0, at.sections, at.sections + (is64 ? 8 : 4))
-    .fill(0, at.sectionCount, at.sectionCount + 4)
+    .fill(0, SECTIONS.start, SECTIONS.end)
+    .fill(0, SECTION_COUNTS.start, SECTION_COUNTS.end)
 }
 
 /**

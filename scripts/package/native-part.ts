@@ -20,12 +20,11 @@ const NPM_PACKAGES: Readonly<Record<Exclude<Architecture, 'armhf'>, string>> = {
   arm64: '@lmdb/lmdb-linux-arm64',
 }
 
-export async function nativePart(architecture: Architecture): Promise<NativePart> {
-  const bytes = strip(
+export function nativePart(architecture: Architecture): NativePart {
+  const bytes =
     architecture === 'armhf'
-      ? await armv6Native('armhf')
-      : readNpmFile(NPM_PACKAGES[architecture], PREBUILT),
-  )
+      ? armv6Native('armhf')
+      : strip(readNpmFile(NPM_PACKAGES[architecture], PREBUILT))
   const needed = versionsNeeded(bytes)
   return { bytes, glibc: needed.get('GLIBC')!, libstdcxx: needed.get('GLIBCXX')! }
 }

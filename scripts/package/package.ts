@@ -11,6 +11,7 @@ import { unreadable, usage } from '../fault.ts'
 import { faultOf, noRoomOr } from '../path-faults.ts'
 import { writeWhole } from '../whole-file.ts'
 import { ARCHITECTURES, type Architecture, isPackaged, type Role } from './architectures.ts'
+import { packTarball } from './archive.ts'
 import { type Bundles, bundle } from './bundles.ts'
 import { CHECKOUT } from './checkout.ts'
 import { PACKAGE_HELP, type PackageConfig, readPackageConfig } from './config.ts'
@@ -24,7 +25,6 @@ import {
   readReleaseKey,
 } from './release-key.ts'
 import { fingerprintOf, type PrivateKeys, publicHalfOf } from './signing-keys.ts'
-import { compress, writeTar } from './tar.ts'
 import { thirdPartyOf } from './third-party.ts'
 import { assembleTree } from './tree.ts'
 
@@ -48,7 +48,7 @@ export async function makePackages(
       return EXIT_DONE
     }
     const key = releaseKey(config, say)
-    const natives = await nativeParts(config, say)
+    const natives = nativeParts(config, say)
     makeOutput(config.outputDirectory)
     for (const role of config.roles) {
       const bundles = await bundle(role)
@@ -77,10 +77,10 @@ function releaseKey({ keyFile }: PackageConfig, say: Say): PrivateKeys {
   return key
 }
 
-async function nativeParts(
+function nativeParts(
   { architectures, roles, isChosen }: PackageConfig,
   say: Say,
-): Promise<Map<Architecture, NativePart>> {
+): Map<Architecture, NativePart> {
   const parts = new Map<Architecture, NativePart>()
   const fit = architectures.filter((one) => roles.some((role) => isPackaged(role, one)))
   if (fit.length === 0) {
@@ -88,7 +88,7 @@ async function nativeParts(
   }
   for (const architecture of fit) {
     try {
-      parts.set(architecture, await nativePart(architecture))
+      parts.set(architecture, nativePart(architecture))
     } catch (error) {
       const isMissing = error instanceof AppError && error.code === 'program-missing'
       if (isChosen || !(isMissing || error instanceof PackagingError)) throw error
@@ -118,7 +118,7 @@ function writePackage(parts: PackageParts, config: PackageConfig, say: Say): voi
   const tree = assembleTree({ ...parts, version: VERSION, thirdParty, downgradeFrom })
   const name = `obelisk-${role}-${VERSION}-${architecture}`
   const deb = writeDeb({ role, architecture, version: VERSION, native, tree, seconds })
-  const tarball = compress(writeTar(tree, { prefix: `${name}/`, seconds }))
+  const tarball = packTarball(tree, name, seconds)
   for (const [file, bytes] of [
     [`obelisk-${role}_${VERSION}_${architecture}.deb`, deb],
     [`${name}.tar.gz`, tarball],

@@ -1,5 +1,5 @@
 /** The files of a package: what is installed as `/usr/lib/obelisk-<role>`, and signed. */
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { PROTOCOL_VERSION } from '../../shared/protocol/messages.ts'
 import { type Architecture, type Role, UPGRADE_UNITS } from './architectures.ts'
@@ -80,5 +80,9 @@ export function writeTree(directory: string, files: readonly TreeFile[]): void {
     mkdirSync(dirname(target), { recursive: true })
     writeFileSync(target, bytes)
     chmodSync(target, mode)
+  }
+  chmodSync(directory, PROGRAM)
+  for (const entry of readdirSync(directory, { withFileTypes: true, recursive: true })) {
+    if (entry.isDirectory()) chmodSync(join(entry.parentPath, entry.name), PROGRAM)
   }
 }

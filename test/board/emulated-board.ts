@@ -23,6 +23,6 @@ export async function unpackAgent(
   const archive = artifact('agent', 'tar.gz', packaged)
   execFileSync('tar', ['-xf', archive, '-C', tree, '--strip-components=1'])
   // Debian has no hard-float Node for ARMv6, and the one that it has cannot load what is packaged.
-  if (architecture === 'armel') writeFileSync(join(tree, 'lmdb.node'), await armv6Native('armel'))
+  if (architecture === 'armel') writeFileSync(join(tree, 'lmdb.node'), armv6Native('armel'))
   return join(tree, 'agent.mjs')
 }

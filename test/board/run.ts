@@ -54,7 +54,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
     },
     prepare: async () => {
       for (const architecture of ['armel', 'armhf', 'arm64'] as const) await armTree(architecture)
-      await armv6Native('armel')
+      armv6Native('armel')
     },
   },
 }

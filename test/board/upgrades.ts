@@ -1,11 +1,11 @@
 /** Packages of later versions, made as `npm run package` makes them; one of them holds an agent that dies. */
 import { writeFileSync } from 'node:fs'
+import { packTarball } from '../../scripts/package/archive.ts'
 import { bundle } from '../../scripts/package/bundles.ts'
 import { CHECKOUT } from '../../scripts/package/checkout.ts'
 import { writeDeb } from '../../scripts/package/deb.ts'
 import { nativePart } from '../../scripts/package/native-part.ts'
 import { developmentKey } from '../../scripts/package/release-key.ts'
-import { compress, writeTar } from '../../scripts/package/tar.ts'
 import { thirdPartyOf } from '../../scripts/package/third-party.ts'
 import { assembleTree } from '../../scripts/package/tree.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
@@ -29,7 +29,7 @@ export async function writeUpgrade(path: string, { version, isDying }: Upgrade):
     const said = text.replaceAll(JSON.stringify(VERSION), JSON.stringify(version))
     return { ...file, bytes: Buffer.from(said) }
   })
-  const native = await nativePart('amd64')
+  const native = nativePart('amd64')
   const parts = { role: 'agent', architecture: 'amd64', version, native } as const
   const tree = assembleTree({
     ...parts,
@@ -39,6 +39,6 @@ export async function writeUpgrade(path: string, { version, isDying }: Upgrade):
   })
   const bytes = path.endsWith('.deb')
     ? writeDeb({ ...parts, tree, seconds: SECONDS })
-    : compress(writeTar(tree, { prefix: 'obelisk-agent/', seconds: SECONDS }))
+    : packTarball(tree, 'obelisk-agent', SECONDS)
   writeFileSync(path, bytes)
 }

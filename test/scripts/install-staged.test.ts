@@ -14,11 +14,10 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { installStaged } from '../../scripts/commands/install-staged.ts'
+import { packTarball } from '../../scripts/package/archive.ts'
 import { verifyTree } from '../../scripts/package/inventory.ts'
-import { writeTar } from '../../scripts/package/tar.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
 import { cutAt } from '../support/cut-off.ts'
 import { memoryDirectory } from '../support/memory-directory.ts'
@@ -104,7 +103,7 @@ const REFUSED: Record<string, [code: string, stage: (made: StagedBoard) => void]
     (made) => {
       const files = filesOf(made.tree({ version: '2.0.0' }))
       const more = { path: 'more.mjs', bytes: Buffer.from('1'), mode: 0o644 }
-      made.ask(gzipSync(writeTar([...files, more], { prefix: 'a/', seconds: 0 })))
+      made.ask(packTarball([...files, more], 'a', 0))
     },
   ],
   'an older version': [

@@ -46,7 +46,7 @@ export async function packagedProgram(): Promise<string> {
     const { nativePart } = await import('../../scripts/package/native-part.ts')
     const { writeTree } = await import('../../scripts/package/tree.ts')
     const bundles = await Promise.all(ROLES.map(bundle))
-    const { bytes } = await nativePart(architecture)
+    const { bytes } = nativePart(architecture)
     const own = `${folder}.${process.pid}`
     const files = bundles.flatMap((made) => made.files)
     const cached = files.filter(({ path }) => CACHED.includes(path))

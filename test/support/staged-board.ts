@@ -4,8 +4,8 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { runCommand } from '../../scripts/commands/program.ts'
+import { packTarball } from '../../scripts/package/archive.ts'
 import { readInventory, type TreeFile } from '../../scripts/package/inventory.ts'
-import { compress, writeTar } from '../../scripts/package/tar.ts'
 import { PROTOCOL_VERSION } from '../../shared/protocol/messages.ts'
 import { architectureOf } from '../../shared/runtime/architecture.ts'
 import { type KeyPair, makeKey, makeTree, type TreeOptions } from './packaged-tree.ts'
@@ -63,7 +63,7 @@ export class StagedBoard {
 
   /** The bytes of a package. */
   archive(tree: string): Buffer {
-    return compress(writeTar(filesOf(tree), { prefix: 'obelisk-agent/', seconds: 0 }))
+    return packTarball(filesOf(tree), 'obelisk-agent', 0)
   }
 
   /** As the agent asks for it; the name of the package. */
