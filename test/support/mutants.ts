@@ -191,8 +191,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/core/state/coordinator-context.ts',
-        from: 'seq: this.identity.seq + 1 }\n    this.#isIdentityChanged = true',
-        to: 'seq: this.identity.seq + 1 }',
+        from: 'this.changeIdentity({ seq: this.identity.seq + 1 })',
+        to: 'this.identity = { ...this.identity, seq: this.identity.seq + 1 }',
       },
     ],
   },

@@ -1,6 +1,7 @@
 /** Mutants of a ledger that is rebuilt from the nodes, or restored from a copy. */
 import type { Mutant } from './look-mutants.ts'
 
+const RECORDS = 'broker/core/ledger-records.ts'
 const RESTORED = 'broker/core/restored-ledger.ts'
 const RECOVERY = 'broker/core/rules/recovery.ts'
 
@@ -41,7 +42,7 @@ export const RESTORE_MUTANTS: readonly Mutant[] = [
     name: 'streams of a copy go on where it stood',
     edits: [
       {
-        file: RESTORED,
+        file: RECORDS,
         from: "member: 'dropped',\n  stream: 'dropped'",
         to: "member: 'kept',\n  stream: 'kept'",
       },
@@ -50,7 +51,7 @@ export const RESTORE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a copy says who has which tile',
-    edits: [{ file: RESTORED, from: "placement: 'dropped'", to: "placement: 'kept'" }],
+    edits: [{ file: RECORDS, from: "placement: 'dropped'", to: "placement: 'kept'" }],
   },
   {
     name: 'a task that had not ended in a copy is forgotten',
