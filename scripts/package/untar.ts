@@ -62,7 +62,8 @@ async function tar(archive: string, words: readonly string[]): Promise<string> {
   }
   const { code, stderr } = await ended
   if (code === 0) return list
-  if (/no space left|quota exceeded/i.test(stderr)) {
+  // A write that takes a part is told as such.
+  if (/no space left|quota exceeded|wrote only/i.test(stderr)) {
     throw fault('no-room', 'there is no room for what is in it')
   }
   throw new Error(stderr.split('\n')[0])
