@@ -61,7 +61,7 @@ export async function install(
   const { from, releaseKey } = flags
   if (from !== undefined) checkFrom(from)
   const programs = new SystemPrograms(streams.environment)
-  const copy = from === undefined ? undefined : PrivateCopy.of(from)
+  const copy = from === undefined ? undefined : await PrivateCopy.of(from, programs)
   return await tidied(
     () => copy?.remove(),
     async () => {

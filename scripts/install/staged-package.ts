@@ -4,15 +4,24 @@
  * It is copied first, and the copy alone is looked at: whatever the agent does to its files meanwhile changes nothing.
  */
 import { createHash } from 'node:crypto'
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  createReadStream,
+  createWriteStream,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import { PACKAGE_BYTES_MAX } from '../../shared/protocol/fetch.ts'
 import { isPackageName } from '../../shared/protocol/upgrade-messages.ts'
 import { AppError, messageOf } from '../../shared/runtime/errors.ts'
 import { fault } from '../fault.ts'
 import { unpackPackage } from '../package/untar.ts'
 import { noRoomOr } from '../path-faults.ts'
-import { copyOpen } from './tree-copy.ts'
 
 const REQUEST_FILE = 'request.json'
 const REQUEST_BYTES_MAX = 4096
@@ -82,12 +91,9 @@ export class StagingPlace {
     const from = this.#open(name, PACKAGE_BYTES_MAX)
     if (from === undefined) throw untrusted(`${name} is not there`)
     const copy = join(work, name)
-    try {
-      mkdirSync(work, { recursive: true, mode: 0o700 })
-      if (copyBounded(from, copy) !== sha256) throw untrusted(`${name} is not what its name says`)
-    } finally {
-      closeSync(from)
-    }
+    mkdirSync(work, { recursive: true, mode: 0o700 })
+    if ((await copyOpen(from, copy)) !== sha256)
+      throw untrusted(`${name} is not what its name says`)
     const tree = join(work, 'tree')
     try {
       await unpackPackage(copy, tree)
@@ -122,13 +128,11 @@ function openIfThere(path: string, flags: number): number | undefined {
   }
 }
 
-/** Says the SHA-256 of what was copied; a file that grows meanwhile is cut off. */
-function copyBounded(from: number, to: string): string {
+/** Copies an open file, which is closed then, and says the SHA-256 of that; one that grows meanwhile is cut off. */
+async function copyOpen(from: number, to: string): Promise<string> {
+  const bytes = createReadStream('', { fd: from, end: PACKAGE_BYTES_MAX - 1 })
   const hash = createHash('sha256')
-  let bytes = 0
-  copyOpen(from, to, (piece) => {
-    if ((bytes += piece.length) > PACKAGE_BYTES_MAX) throw untrusted('the package grows')
-    hash.update(piece)
-  })
+  bytes.on('data', (piece) => hash.update(piece))
+  await pipeline(bytes, createWriteStream(to, { flags: 'wx', mode: 0o600 }))
   return hash.digest('hex')
 }

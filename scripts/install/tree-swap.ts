@@ -2,7 +2,7 @@
  * Trees put in each other's place. At every moment, also one in which power fails, a whole tree is there:
  * the two change places in one step of the kernel (renameat2(2), RENAME_EXCHANGE).
  */
-import { readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { flush } from '../../shared/runtime/flush.ts'
 import { isThere } from '../../shared/runtime/private-folder.ts'
@@ -12,9 +12,9 @@ import { isSound } from './facts.ts'
 import { failedOf, unprovenOf } from './places.ts'
 import type { SystemPrograms } from './system-programs.ts'
 import { badTree, problemsOf, readTree } from './tree.ts'
-import { copyTree } from './tree-copy.ts'
 
 export interface Placing {
+  /** Of which nobody else can write. */
   readonly from: string
   readonly to: string
   readonly previous: string
@@ -30,8 +30,8 @@ export async function placeTree(placing: Placing, programs: SystemPrograms): Pro
   const copy = partialOf(to)
   rmSync(copy, { recursive: true, force: true })
   try {
-    const strange = copyTree(from, copy).map(({ path, message }) => `${path} ${message}`)
-    const problems = [...strange, ...problemsOf(copy, trustedKey)]
+    cpSync(from, copy, { recursive: true })
+    const problems = problemsOf(copy, trustedKey)
     if (problems.length > 0) throw badTree(copy, problems)
     restoreModes(copy)
     flushTree(copy)

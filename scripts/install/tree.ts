@@ -7,7 +7,7 @@ import { UPGRADE_UNITS } from '../package/architectures.ts'
 import { INVENTORY_FILE, PUBLIC_KEY_FILE, verifyTree } from '../package/inventory.ts'
 import { parsePublicKeys } from '../package/signing-keys.ts'
 import { faultOf } from '../path-faults.ts'
-import type { TreeFacts } from './facts.ts'
+import { isSound, type TreeFacts } from './facts.ts'
 import { isRole, NODE_RANGE } from './places.ts'
 import type { PrivateCopy } from './tree-copy.ts'
 
@@ -32,10 +32,9 @@ export function readTree(directory: string, trustedKey?: string): TreeFacts | un
 
 /** The tree of a copy, by the name that its original has for the user. Throws AppError for a bad one. */
 export function readOffered(copy: PrivateCopy, trustedKey: string | undefined): TreeFacts {
-  const { original, path, problems } = copy
+  const { original, path } = copy
   const offered = readTree(path, trustedKey)!
-  const found = [...problems.map(asLine), ...offered.problems]
-  if (found.length > 0) throw badTree(original, found)
+  if (!isSound(offered)) throw badTree(original, offered.problems)
   return { ...offered, path: original }
 }
 
@@ -109,11 +108,7 @@ function readKey(directory: string): string | undefined {
 export function problemsOf(directory: string, trustedKey: string | undefined): string[] {
   const key = trustedKey ?? readKey(directory)
   if (key === undefined) return [`${PUBLIC_KEY_FILE} is missing`]
-  return verifyTree(directory, key).map(asLine)
-}
-
-function asLine({ path, message }: { readonly path: string; readonly message: string }): string {
-  return `${path} ${message}`
+  return verifyTree(directory, key).map(({ path, message }) => `${path} ${message}`)
 }
 
 /** `remedy` is told after the problems. */

@@ -69,7 +69,8 @@ async function tar(archive: string, words: readonly string[]): Promise<string> {
   throw new Error(stderr.split('\n')[0])
 }
 
-async function* bounded(archive: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+/** What comes, as far as a package may be large. */
+export async function* bounded(archive: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
   let bytes = 0
   for await (const chunk of archive) {
     if ((bytes += chunk.length) > BYTES_MAX) throw new Error(`it has more than ${BYTES_MAX} bytes`)

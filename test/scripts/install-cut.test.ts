@@ -11,6 +11,7 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
@@ -103,9 +104,9 @@ function newness(root: string): () => boolean {
 
 /** The version that an upgrade would go back to, if it were started now and its own is not ready. */
 async function wayBack(root: string, from: string): Promise<string | undefined> {
-  const copy = PrivateCopy.of(from)
+  const programs = new SystemPrograms({ PATH: process.env.PATH })
+  const copy = await PrivateCopy.of(from, programs)
   try {
-    const programs = new SystemPrograms({ PATH: process.env.PATH })
     const facts = await collectFacts({ role: 'agent', root, isLive: false, copy }, programs)
     return wayBackOf(facts, WISHES)?.version
   } finally {
@@ -260,7 +261,9 @@ t.test('going back that is cut off keeps the sound version, which can be upgrade
 t.test('where the kernel cannot swap, the next run puts the tree back', async (t) => {
   const { directory, root, versions, set, keep, at } = bench(t)
   // Without perl.
-  const PATH = join(directory, 'none')
+  const PATH = join(directory, 'bin')
+  mkdirSync(PATH)
+  symlinkSync('/bin/tar', join(PATH, 'tar'))
   const common = ['--role', 'agent', '--root', root]
   await obelisk('install', ...common, '--from', versions[0]!, '--id', 'edge-1')
   keep('installed')

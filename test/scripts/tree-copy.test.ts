@@ -1,20 +1,20 @@
 /** Trees that somebody else can write to while they are installed: only what was signed gets in. */
 import { execFileSync } from 'node:child_process'
-import fs, {
+import {
   chmodSync,
   existsSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { SystemPrograms } from '../../scripts/install/system-programs.ts'
 import { copyTree } from '../../scripts/install/tree-copy.ts'
 import { verifyTree } from '../../scripts/package/inventory.ts'
 import { obelisk } from '../support/card-bench.ts'
@@ -24,44 +24,24 @@ import { makeKey, makeTree } from '../support/packaged-tree.ts'
 const key = makeKey()
 const { publicKey } = key
 const UNIT = 'systemd/obelisk-agent.service'
-const READS = ['cpSync', 'lstatSync', 'openSync', 'readFileSync', 'readdirSync', 'statSync']
+const TAR = '/bin/tar'
 
-type Call = (...argv: unknown[]) => unknown
-
-/** Runs the work; somebody does something before the n-th time that a tree is read, and undoes it after. */
-async function withReader<T>(
-  at: number,
-  { change, undo }: { change: () => void; undo: () => void },
-  work: () => Promise<T>,
-): Promise<{ result: T; reads: number }> {
-  const files = fs as unknown as Record<string, Call>
-  const originals = new Map(READS.map((name) => [name, files[name]!]))
-  let reads = 0
-  let isBusy = false
-  const somebody = (act: () => void): void => {
-    isBusy = true
-    act()
-    isBusy = false
-  }
-  for (const [name, original] of originals) {
-    files[name] = (...argv) => {
-      if (isBusy || !/\/tree(\/|$)|^\/proc\/self\/fd\//.test(`${argv[0]}`)) return original(...argv)
-      reads += 1
-      if (reads === at) somebody(change)
-      try {
-        return original(...argv)
-      } finally {
-        if (reads === at) somebody(undo)
-      }
-    }
-  }
-  syncBuiltinESMExports()
-  try {
-    return { result: await work(), reads }
-  } finally {
-    for (const [name, original] of originals) files[name] = original
-    syncBuiltinESMExports()
-  }
+/**
+ * A `tar` that somebody acts behind: `change` before it writes its n-th block, `undo` before its 2n-th, or once it has
+ * ended. Both are words of a shell.
+ */
+function tarOf(directory: string, at: number, { change, undo }: { change: string; undo: string }) {
+  const bin = join(directory, 'bin')
+  mkdirSync(bin, { recursive: true })
+  const [flag, act] = [join(bin, 'changed'), join(bin, 'act')]
+  const undone = `[ "$(cat ${flag})" = undone ] || { ${undo}; echo undone >${flag}; }`
+  writeFileSync(flag, '')
+  const acting = `#!/bin/sh\nif [ -s ${flag} ]; then ${undone}; else ${change}; echo changed >${flag}; fi\n`
+  writeFileSync(act, acting, { mode: 0o755 })
+  const slow = `--blocking-factor=1 --checkpoint=${at} --checkpoint-action=exec=${act}`
+  const text = `#!/bin/sh\n${TAR} ${slow} "$@"\ncode=$?\n[ ! -s ${flag} ] || ${undone}\nexit $code\n`
+  writeFileSync(join(bin, 'tar'), text, { mode: 0o755 })
+  return { path: `${bin}:${process.env.PATH}`, hasActed: () => readFileSync(flag, 'utf8') !== '' }
 }
 
 /** A tree, a root to install it below, and files outside of both. */
@@ -71,6 +51,7 @@ function bench(t: Test) {
   mkdirSync(join(outside!, 'systemd'), { recursive: true })
   writeFileSync(join(outside!, 'secret'), 'secret')
   writeFileSync(join(outside!, UNIT), '[Service]\nExecStart=evil\n')
+  writeFileSync(join(outside!, 'inventory.json'), '{"files":[]}')
   const begin = (): void => {
     rmSync(root!, { recursive: true, force: true })
     mkdirSync(join(root!, 'usr/bin'), { recursive: true })
@@ -83,73 +64,79 @@ function bench(t: Test) {
 }
 
 t.test('whatever is swapped while it is read, only what was signed is installed', async (t) => {
-  const { tree, root, outside, begin } = bench(t)
-  const at = (path: string): string => join(tree, path)
-  const swap = (path: string, make: (path: string) => void) => ({
-    change: () => {
-      if (existsSync(at(path))) renameSync(at(path), `${tree}.away`)
-      make(at(path))
-    },
-    undo: () => {
-      rmSync(at(path), { recursive: true, force: true })
-      renameSync(`${tree}.away`, at(path))
-    },
-  })
-  const evil = '[Service]\nExecStart=evil\n'
-  const attacks = {
-    'an unsigned unit': swap(UNIT, (path) => writeFileSync(path, evil)),
-    'a link to a file outside': swap('agent.mjs', (path) =>
-      symlinkSync(join(outside, 'secret'), path),
-    ),
-    'a link to a directory outside': swap('systemd', (path) =>
-      symlinkSync(join(outside, 'systemd'), path),
-    ),
-    'another inventory': swap('inventory.json', (path) => writeFileSync(path, '{"files":[]}')),
+  const { directory, tree, root, outside, begin } = bench(t)
+  const swap = (path: string, make: string) => {
+    const at = join(tree, path)
+    return {
+      change: `mv ${at} ${tree}.away; ${make} ${at}`,
+      undo: `rm -r ${at}; mv ${tree}.away ${at}`,
+    }
   }
-  const signed = readFileSync(at(UNIT), 'utf8')
-  const install = () =>
-    obelisk(['install', '--role', 'agent', '--root', root, '--from', tree, '--id', 'edge-1'])
-  const { reads } = await withReader(0, { change: () => {}, undo: () => {} }, install)
+  const attacks = {
+    'an unsigned unit': swap(UNIT, `cp ${join(outside, UNIT)}`),
+    'a link to a file outside': swap('agent.mjs', `ln -s ${join(outside, 'secret')}`),
+    'a link to a directory outside': swap('systemd', `ln -s ${join(outside, 'systemd')}`),
+    'another inventory': swap('inventory.json', `cp ${join(outside, 'inventory.json')}`),
+  }
+  const signed = readFileSync(join(tree, UNIT), 'utf8')
+  const before = process.env.PATH
+  t.teardown(() => {
+    process.env.PATH = before
+  })
   for (const [name, attack] of Object.entries(attacks)) {
     const codes = new Set<number>()
-    for (let read = 1; read <= reads; read++) {
+    for (let block = 1; ; block += 2) {
       begin()
-      const { result } = await withReader(read, attack, install)
-      codes.add(result.code)
+      process.env.PATH = before
+      const tar = tarOf(directory, block, attack)
+      process.env.PATH = tar.path
+      const argv = ['install', '--role', 'agent', '--root', root, '--from', tree, '--id', 'edge-1']
+      const { code, err } = await obelisk(argv)
+      if (!tar.hasActed()) break
+      codes.add(code)
       const installed = join(root, 'usr/lib/obelisk-agent')
-      if (result.code === 0) {
+      if (code === 0) {
         t.strictSame(verifyTree(installed, publicKey), [], name)
         const unit = readFileSync(join(root, 'etc/systemd/system/obelisk-agent.service'), 'utf8')
         t.equal(unit, signed, 'the unit is the one that was signed')
       } else if (existsSync(installed)) t.fail(`${name}: refused, and yet there`)
-      if (!/^(0|65|66)$/.test(`${result.code}`)) t.fail(`${result.code} ${result.err}`)
+      if (!/^(0|65|66)$/.test(`${code}`)) t.fail(`${code} ${err}`)
       const { mode } = statSync(join(outside, 'secret'))
       if ((mode & 0o777) !== 0o600) t.fail(`${name}: a file outside was changed`)
     }
-    t.ok(codes.has(0) && codes.has(65), `${name}: ${[...codes]}`)
+    t.ok(codes.has(0) && codes.size > 1, `${name}: ${[...codes]}`)
   }
   t.notOk(existsSync(join(root, 'usr/lib/obelisk-agent.new')))
 })
 
-t.test('what is no plain file is not copied, and not opened', (t) => {
+t.test('what is no plain file is refused, and not opened', async (t) => {
   const { directory, tree, outside } = bench(t)
-  symlinkSync(join(outside, 'secret'), join(tree, 'link'))
-  symlinkSync(outside, join(tree, 'systemd/more'))
-  symlinkSync('nowhere', join(tree, 'dangling'))
-  execFileSync('mkfifo', [join(tree, 'pipe')])
+  const programs = new SystemPrograms(process.env)
   const copy = join(directory, 'copy')
-  const problems = copyTree(tree, copy)
-  t.strictSame(
-    problems,
-    ['dangling', 'link', 'pipe', 'systemd/more'].map((path) => ({
-      path,
-      message: 'is not a plain file',
-    })),
-  )
+  await copyTree(tree, copy, programs)
   t.strictSame(verifyTree(copy, publicKey), [])
   t.equal(statSync(copy).mode & 0o777, 0o700, 'for its owner alone')
-  t.throws(() => copyTree(tree, copy), { code: 'EEXIST' }, 'never into what is there already')
-  t.end()
+  const again = copyTree(tree, copy, programs)
+  await t.rejects(again, { code: 'EEXIST' }, 'never into what is there already')
+  const makers: Record<string, (path: string) => void> = {
+    link: (path) => symlinkSync(join(outside, 'secret'), path),
+    'systemd/more': (path) => symlinkSync(outside, path),
+    dangling: (path) => symlinkSync('nowhere', path),
+    pipe: (path) => execFileSync('mkfifo', [path]),
+  }
+  for (const [name, make] of Object.entries(makers)) {
+    make(join(tree, name))
+    rmSync(copy, { recursive: true, force: true })
+    const message = new RegExp(`${tree} is not a package: .*tree/${name}.* is not a plain file`)
+    await t.rejects(copyTree(tree, copy, programs), { code: 'bad-package', message })
+    t.notOk(existsSync(copy))
+    rmSync(join(tree, name))
+  }
+  linkSync(join(tree, 'agent.mjs'), join(directory, 'other'))
+  linkSync(join(tree, 'agent.mjs'), join(tree, 'twice'))
+  rmSync(copy, { recursive: true, force: true })
+  await copyTree(tree, copy, programs)
+  t.equal(statSync(join(copy, 'twice')).nlink, 1, 'of two names of a file there are two')
 })
 
 t.test('what is far too large for a package is not copied to its end', async (t) => {

@@ -41,6 +41,7 @@ export async function cutAt(
   let step = ''
   const files = fs as unknown as Record<string, Call>
   const processes = childProcess as unknown as Record<string, Call>
+  const remove = files.rmSync!
   const originals: [Record<string, Call>, string, Call][] = []
   const guard = (owner: Record<string, Call>, name: string, isChange = (_: unknown[]) => true) => {
     const original = owner[name]!
@@ -60,7 +61,11 @@ export async function cutAt(
   /** What takes several steps of the kernel has done some of them. */
   const tear = (name: string, argv: unknown[], original: Call): void => {
     if (count > at) return
-    if (name === 'rmSync') removeSome(String(argv[0]), original)
+    if (name === 'rmSync') removeSome(String(argv[0]), remove)
+    if (name === 'cpSync') {
+      original(...argv)
+      removeSome(String(argv[1]), remove)
+    }
     if (name === 'writeFileSync' && Buffer.isBuffer(argv[1])) {
       original(argv[0], argv[1].subarray(0, argv[1].length / 2))
     }
