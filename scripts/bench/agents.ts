@@ -7,19 +7,18 @@ import { Backoff } from '../../shared/core/backoff.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import { Geometry } from '../../shared/grid/geometry.ts'
-import { LightNode } from './light-node.ts'
+import { beginBeats, LightNode, nodeIdOf } from './light-node.ts'
 
-export type Order = 'connect' | 'leave' | 'look'
+export type Order = 'connect' | 'look'
 
 /** Since the last look. */
 export interface Seen {
   readonly admitted: number
-  /** Admitted ones whose connection ended without our doing. */
+  /** Admitted ones whose connection ended. */
   readonly lost: number
 }
 
 /** As agents do by default. */
-const HEARTBEAT_MS = 2000
 const ANSWER_TIMEOUT_MS = 10_000
 const BACKOFF = { baseMs: 1000, capMs: 60_000 }
 
@@ -28,27 +27,19 @@ const geometry = new Geometry({ width: 64, height: 64, tile: 16 })
 const random = new Random(first)
 let lost = 0
 let admitted = 0
-let isLeaving = true
 
 class Agent {
+  readonly node: LightNode
   readonly #backoff = new Backoff(BACKOFF, random)
-  readonly #node: LightNode
   #socket: Socket | undefined
   #isAdmitted = false
 
   constructor(id: NodeId) {
-    const open = (): Socket => this.#open()
-    this.#node = new LightNode({ id, port, geometry, open }, () => {})
-    setTimeout(
-      () => {
-        setInterval(() => this.#node.beat(), HEARTBEAT_MS)
-      },
-      random.between(0, HEARTBEAT_MS),
-    )
+    this.node = new LightNode({ id, port, geometry, open: () => this.#open() })
   }
 
   connect(): void {
-    const admission = this.#node.connect()
+    const admission = this.node.connect()
     const socket = this.#socket!
     const late = setTimeout(() => socket.destroy(), ANSWER_TIMEOUT_MS)
     socket.on('close', () => clearTimeout(late))
@@ -60,19 +51,14 @@ class Agent {
     })
   }
 
-  leave(): void {
-    this.#socket?.destroy()
-  }
-
   #open(): Socket {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true })
     socket.on('close', () => {
       if (this.#isAdmitted) {
         admitted -= 1
-        lost += isLeaving ? 0 : 1
+        lost += 1
       }
       this.#isAdmitted = false
-      if (isLeaving) return
       setTimeout(() => this.connect(), this.#backoff.nextMs())
     })
     this.#socket = socket
@@ -80,16 +66,14 @@ class Agent {
   }
 }
 
-const agents = Array.from({ length: count }, (_, at) => {
-  return new Agent(`node-${String(first + at).padStart(5, '0')}` as NodeId)
-})
+const agents = Array.from({ length: count }, (_, at) => new Agent(nodeIdOf(first + at)))
+beginBeats(agents.map(({ node }) => node))
 
 process.on('message', (order: Order) => {
-  if (order !== 'look') isLeaving = order === 'leave'
   if (order === 'connect') for (const agent of agents) agent.connect()
-  if (order === 'leave') for (const agent of agents) agent.leave()
-  if (order !== 'look') return
-  process.send!({ admitted, lost } satisfies Seen)
-  lost = 0
+  else {
+    process.send!({ admitted, lost } satisfies Seen)
+    lost = 0
+  }
 })
 process.stderr.write('ready agents\n')

@@ -13,18 +13,15 @@ type Flag<T extends Default> = T extends number
 
 let usageLine = ''
 
-/** `words` are what may stand beside the flags. */
 export function benchOptions<const T extends Readonly<Record<string, Default>>>(
   defaults: T,
-  words = '',
-): { readonly flags: { readonly [K in keyof T]: Flag<T[K]> }; readonly positionals: string[] } {
+): { readonly [K in keyof T]: Flag<T[K]> } {
   const named = Object.entries(defaults).map(([name, value]) => {
     if (typeof value === 'boolean') return value ? `[--no-${name}]` : `[--${name}]`
     return `[--${name}${`${value}`.startsWith('=') ? '' : ' '}${value}]`
   })
   const program = basename(process.argv[1]!).replace(/ts$/, 'js')
-  const use = ['node', `dist/scripts/bench/${program}`, ...named, words].join(' ').trimEnd()
-  usageLine = `Usage: ${use}\n`
+  usageLine = `Usage: ${['node', `dist/scripts/bench/${program}`, ...named].join(' ')}\n`
   if (process.argv.includes('--help') || process.argv.includes('-h')) {
     process.stdout.write(usageLine)
     process.exit(EXIT_DONE)
@@ -35,12 +32,11 @@ export function benchOptions<const T extends Readonly<Record<string, Default>>>(
     options[name] = isFlag ? { type: 'boolean', default: value } : { type: 'string' }
   }
   try {
-    const allow = { allowNegative: true, allowPositionals: words !== '' }
-    const { values, positionals } = parseArgs({ ...allow, options })
+    const { values } = parseArgs({ allowNegative: true, options })
     const flags = Object.entries(defaults).map(([name, value]) => {
       return [name, typeof value === 'number' ? whole(name, values[name] ?? value) : values[name]]
     })
-    return { flags: Object.fromEntries(flags), positionals }
+    return Object.fromEntries(flags)
   } catch (error) {
     return misused(messageOf(error))
   }
@@ -50,6 +46,18 @@ function whole(name: string, given: unknown): number {
   const number = Number(given)
   if (!Number.isInteger(number) || number < 1) misused(`--${name}: a whole number above 0`)
   return number
+}
+
+/** The parts that `--only` names; all of them without it. */
+export function chosenOf<T extends string>(parts: readonly T[], only = parts.join()): T[] {
+  const names = only.split(',') as T[]
+  if (names.some((name) => !parts.includes(name))) misused(`--only: ${parts.join(', ')}`)
+  return parts.filter((part) => names.includes(part))
+}
+
+/** Flags for Node, as one text has them. */
+export function wordsOf(text = ''): string[] {
+  return text.split(' ').filter((word) => word !== '')
 }
 
 export function misused(problem: string): never {

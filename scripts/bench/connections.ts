@@ -4,38 +4,23 @@
  * connect again as agents do.
  */
 import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import type { Order, Seen } from './agents.ts'
-import { benchOptions } from './bench-options.ts'
-import {
-  type BenchProcesses,
-  cpuSecondsOf,
-  delayOf,
-  type Gateway,
-  NODE,
-  PROBED,
-  withProcesses,
-} from './bench-processes.ts'
-import { footprintOf } from './footprint.ts'
-import { formatMs, judged, report } from './measure.ts'
-import { unitSetup } from './unit-command.ts'
+import { BenchGateway, type Cost } from './bench-gateway.ts'
+import { benchOptions, wordsOf } from './bench-options.ts'
+import { ask, type BenchProcesses, withProcesses } from './bench-processes.ts'
+import { inMs, judged, report } from './measure.ts'
 
-const AGENTS = fileURLToPath(new URL('agents.js', import.meta.url))
 const LOOK_MS = 100
 const LIMIT_MS = 120_000
 const KIB = 1024
 
-const { flags } = benchOptions({
-  ...{ count: 10_000, processes: 4, seconds: 30 },
-  'gateway-flags': '="--cpu-prof"',
+const flags = benchOptions({
+  ...{ count: 10_000, processes: 4, seconds: 30, 'gateway-flags': '=--cpu-prof' },
 } as const)
 const { count, seconds } = flags
-
-type Row = readonly string[]
 
 class Fleet {
   readonly #children: ChildProcess[]
@@ -46,8 +31,8 @@ class Fleet {
     const children: ChildProcess[] = []
     const each = Math.ceil(count / flags.processes)
     for (let first = 0; first < count; first += each) {
-      const words = [port, Math.min(each, count - first), first].map(String)
-      children.push((await processes.start(`agents-${first}`, [AGENTS, ...words])).child)
+      const some = Math.min(each, count - first)
+      children.push((await processes.startBeside('agents', port, some, first)).child)
     }
     return new Fleet(children)
   }
@@ -61,91 +46,73 @@ class Fleet {
   }
 
   async admitted(): Promise<number> {
-    const answers = this.#children.map((child) => once(child, 'message') as Promise<[Seen]>)
-    this.order('look')
-    const seen = (await Promise.all(answers)).map(([one]) => one)
+    const seen = await Promise.all(this.#children.map((child) => ask<Seen>(child, 'look')))
     this.lost += seen.reduce((sum, one) => sum + one.lost, 0)
     return seen.reduce((sum, one) => sum + one.admitted, 0)
   }
 
-  /** How long it takes until all are admitted, ms. */
-  async all(): Promise<number> {
+  async all(): Promise<void> {
     const startMs = performance.now()
     for (let admitted = 0; admitted < count; await sleep(LOOK_MS)) {
       admitted = await this.admitted()
       if (performance.now() > startMs + LIMIT_MS) throw new Error(`only ${admitted} are admitted`)
     }
-    return performance.now() - startMs
   }
+}
+
+interface Watched {
+  readonly cost: Cost<unknown>
+  readonly rows: string[][]
 }
 
 /** What a gateway did while `work` lasted. */
 async function watched(
   what: string,
-  { child, pid }: Gateway,
+  gateway: BenchGateway,
   fleet: Fleet,
   work: () => Promise<unknown>,
-): Promise<Row[]> {
-  await delayOf(child)
-  const [cpu, lost, startMs] = [cpuSecondsOf(pid), fleet.lost, performance.now()]
-  await work()
-  const tookMs = performance.now() - startMs
-  const cpuSeconds = cpuSecondsOf(pid) - cpu
-  const { p99Ms, maxMs } = await delayOf(child)
-  return [
-    [what, `${formatMs(tookMs)} ms`],
-    ['of it processor time', `${formatMs(cpuSeconds * 1000)} ms`],
-    ['event loop, p99', `${formatMs(p99Ms)} ms`, ...judged(p99Ms, 100, '100 ms')],
-    ['event loop, worst', `${formatMs(maxMs)} ms`],
-    ['connections lost', `${fleet.lost - lost}`, ...judged(fleet.lost - lost, 0)],
+): Promise<Watched> {
+  await gateway.delay()
+  fleet.lost = 0
+  const cost = await gateway.cost(work)
+  const { p99Ms, maxMs } = await gateway.delay()
+  const rows = [
+    [what, inMs(cost.wallMs)],
+    ['of it processor time', inMs(cost.gatewayMs)],
+    ['event loop, p99', inMs(p99Ms), ...judged(p99Ms, 100, '100 ms')],
+    ['event loop, worst', inMs(maxMs)],
+    ['connections lost', `${fleet.lost}`, ...judged(fleet.lost, 0)],
   ]
-}
-
-function suspicionsIn({ data }: Gateway): number {
-  return (
-    readFileSync(join(data, 'events.jsonl'), 'utf8').split(/"node-(?:suspect|dead)"/).length - 1
-  )
+  return { cost, rows }
 }
 
 await withProcesses(async (processes) => {
-  const { environment } = unitSetup('gateway')
-  const own = flags['gateway-flags']?.split(' ') ?? []
-  const command = { ...NODE, argv: ['--expose-gc', ...PROBED, ...own], environment }
-  const start = (port: number): Promise<Gateway> => {
-    const ports = port === 0 ? [] : ['--port', String(port)]
-    const quiet = ['--grid', '64x64', '--tile', '16', '--log-level', 'error']
-    return processes.startGateway({ flags: [...quiet, ...ports], command })
-  }
-  const gateway = await start(0)
+  const nodeFlags = ['--expose-gc', ...wordsOf(flags['gateway-flags'])]
+  const gateway = await BenchGateway.start(processes, { nodeFlags })
   const fleet = await Fleet.start(processes, gateway.port)
-  await delayOf(gateway.child)
-  const before = footprintOf(gateway.pid).anonymous
-  let each = 0
-  const came = await watched(`${count} agents connect at once`, gateway, fleet, async () => {
-    const cpu = cpuSecondsOf(gateway.pid)
+  const before = await gateway.anonymous()
+  const came = await watched(`${count} agents connect at once`, gateway, fleet, () => {
     fleet.order('connect')
-    await fleet.all()
-    each = ((cpuSecondsOf(gateway.pid) - cpu) / count) * 1000
+    return fleet.all()
   })
-  const stayed = await watched(`${count} agents beat`, gateway, fleet, () => sleep(seconds * 1000))
-  await delayOf(gateway.child)
-  const bytes = (footprintOf(gateway.pid).anonymous - before) / count / KIB
-  const exited = once(gateway.child, 'exit')
-  gateway.child.kill('SIGKILL')
-  await exited
+  const eachMs = came.cost.gatewayMs / count
+  const rest = (): Promise<void> => sleep(seconds * 1000)
+  const stayed = await watched(`${count} agents beat`, gateway, fleet, rest)
+  const kib = ((await gateway.anonymous()) - before) / count / KIB
+  await gateway.end('SIGKILL')
   // All have seen it.
   while ((await fleet.admitted()) > 0) await sleep(LOOK_MS)
-  fleet.lost = 0
-  const again = await start(gateway.port)
+  const again = await gateway.again()
   const back = await watched('they come back after its restart', again, fleet, () => fleet.all())
-  const suspicions = suspicionsIn(again)
+  const events = readFileSync(join(again.data, 'events.jsonl'), 'utf8')
+  const suspicions = events.split(/"node-(?:suspect|dead)"/).length - 1
   report([
     ['What', '', 'Goal', 'Verdict'],
-    ...came,
-    ['processor time each', `${formatMs(each)} ms`, ...judged(each, 0.5, '0.5 ms')],
-    ...stayed,
-    ['memory each', `${bytes.toFixed(1)} KiB`, ...judged(bytes, 20, '20 KiB')],
-    ...back,
+    ...came.rows,
+    ['processor time each', inMs(eachMs), ...judged(eachMs, 0.5, '0.5 ms')],
+    ...stayed.rows,
+    ['memory each', `${kib.toFixed(1)} KiB`, ...judged(kib, 20, '20 KiB')],
+    ...back.rows,
     ['suspicions', `${suspicions}`, ...judged(suspicions, 0)],
   ])
 })

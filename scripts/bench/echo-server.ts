@@ -6,5 +6,5 @@ const server = createServer({ noDelay: true }, (socket) => {
   socket.pipe(socket)
 })
 server.listen(0, '127.0.0.1', () => {
-  process.stderr.write(`ready port=${(server.address() as AddressInfo).port}\n`)
+  process.stderr.write(`ready port=127.0.0.1:${(server.address() as AddressInfo).port}\n`)
 })

@@ -7,27 +7,30 @@
  * with the next attempt, for each lost part. Bare round trips, and pings of the gateway, are taken
  * all the while.
  */
-import type { ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { Random } from '../../shared/core/random.ts'
 import { Geometry, type Region } from '../../shared/grid/geometry.ts'
+import { connect, type Obelisk } from '../client/connect.ts'
 import { within } from '../within.ts'
-import { benchOptions } from './bench-options.ts'
-import { cpuSecondsOf, NODE, PROBED, waitedSecondsOf, withProcesses } from './bench-processes.ts'
-import { beginBeats, connectAll, nodeNames } from './light-fleet.ts'
-import { clockMs, LightNode, type Received } from './light-node.ts'
-import { describeMachine, formatMs, formatTable, quantile } from './measure.ts'
+import { BenchGateway } from './bench-gateway.ts'
+import { benchOptions, wordsOf } from './bench-options.ts'
+import { cpuSecondsOf, withProcesses } from './bench-processes.ts'
+import {
+  beginBeats,
+  clockMs,
+  connectAll,
+  LightNode,
+  nodeNames,
+  PacketSocket,
+  type Received,
+} from './light-node.ts'
+import { formatMs, judged, quantile, report } from './measure.ts'
 import type { SocketEnd } from './probe.ts'
-import { EchoTrips, PingTrips } from './round-trips.ts'
-import { TaskClient } from './task-client.ts'
 
-const REPLICAS = 2
-const TILE = 16
+const NODES = 1000
+const SIDE = 2048
 /** Side of the regions of the steady load, LSUs: 8 × 8 tiles, on about as many nodes. */
 const REGION_SIDE = 128
-/** As agents do by default. */
-const HEARTBEAT_MS = 2000
 const TICK_MS = 20
 /** Where the machine is too slow for the rate, reads are left out rather than piled up. */
 const OPEN_MAX = 32
@@ -37,17 +40,14 @@ const BEFORE_CUT_MS = 100
 const PINGS_AFTER_BURST = 3
 const STEP_LIMIT_MS = 30_000
 /** From the moment at which the gateway's socket is seen to end; and that moment itself. */
-const REISSUE_GOAL_MS = 50
+const REISSUE_GOAL_MS = 40
 const DETECTION_GOAL_MS = 10
 
-const { flags } = benchOptions({
-  ...{ kills: 150, nodes: 1000, 'grid-side': 2048, rate: 20, held: 2, seconds: 300, seed: 1 },
-  'gateway-flags': '="--cpu-prof"',
+const flags = benchOptions({
+  ...{ kills: 150, rate: 20, held: 2, 'gateway-flags': '=--cpu-prof' },
 } as const)
-const side = flags['grid-side']
-const geometry = new Geometry({ width: side, height: side, tile: TILE })
-const random = new Random(flags.seed)
-const ECHO = fileURLToPath(new URL('echo-server.js', import.meta.url))
+const geometry = new Geometry({ width: SIDE, height: SIDE, tile: 16 })
+const random = new Random(1)
 
 /** A part that the victim held, and its tiles that nobody else was sent yet. */
 interface Lost {
@@ -61,8 +61,6 @@ class Kill {
   readonly cutMs: number
   readonly port: number
   readonly #lost: Lost[]
-  readonly #resolve: () => void
-  readonly over: Promise<void>
   endMs: number | undefined
   noticeMs: number | undefined
   /** When the last tile of each lost part was at another node. */
@@ -71,23 +69,13 @@ class Kill {
   constructor(victim: LightNode, how: 'fin' | 'rst') {
     this.victim = victim
     this.#lost = victim.held.map((part) => ({ part, left: new Set(part.tiles) }))
-    let resolve = (): void => {}
-    this.over = new Promise((done) => {
-      resolve = done
-    })
-    this.#resolve = resolve
     this.cutMs = clockMs()
     this.port = victim.cut(how)
   }
 
-  ended(atMs: number): void {
-    this.endMs = atMs
-    this.#check()
-  }
-
-  noticed(readMs: number): void {
-    this.noticeMs = readMs
-    this.#check()
+  get isOver(): boolean {
+    const isSeen = this.endMs !== undefined && this.noticeMs !== undefined
+    return isSeen && this.reissuedMs.length === this.#lost.length
   }
 
   received(node: LightNode, { read, tiles, readMs }: Received): void {
@@ -98,23 +86,52 @@ class Kill {
       for (const tile of tiles) left.delete(tile)
       if (before > 0 && left.size === 0) this.reissuedMs.push(readMs)
     }
-    this.#check()
+  }
+}
+
+/** PINGREQ to what comes back for it, on a connection that does nothing else: of a gateway, or of a bare echo. */
+class RoundTrips {
+  readonly ms: number[] = []
+  readonly #packets: PacketSocket
+  #sentMs: number | undefined
+  #isConnected = false
+  #returned: (() => void)[] = []
+
+  constructor(port: number) {
+    this.#packets = new PacketSocket(port, ({ cmd }, readMs) => {
+      // CONNACK, or CONNECT itself.
+      this.#isConnected = true
+      if (cmd !== 'pingresp' && cmd !== 'pingreq') return
+      this.ms.push(readMs - this.#sentMs!)
+      this.#sentMs = undefined
+      for (const returned of this.#returned.splice(0)) returned()
+    })
+    this.#packets.connect('bench-pings')
   }
 
-  #check(): void {
-    const isSeen = this.endMs !== undefined && this.noticeMs !== undefined
-    if (isSeen && this.reissuedMs.length === this.#lost.length) this.#resolve()
+  begin(): void {
+    if (this.#sentMs !== undefined || !this.#isConnected) return
+    this.#sentMs = clockMs()
+    this.#packets.send({ cmd: 'pingreq' })
+  }
+
+  /** Resolves when the next one is back; one may be on its way. */
+  next(): Promise<void> {
+    return new Promise((resolve) => this.#returned.push(resolve))
+  }
+
+  close(): void {
+    this.#packets.socket.destroy()
   }
 }
 
 class Run {
-  readonly #gateway: ChildProcess
-  readonly #mqttPort: number
+  readonly #gateway: BenchGateway
+  readonly #tasks: Obelisk
   readonly #nodes: readonly LightNode[]
-  readonly #echo: EchoTrips
-  readonly #pings: PingTrips
-  readonly #timers: NodeJS.Timeout[] = []
-  #tasks!: TaskClient
+  readonly #echo: RoundTrips
+  readonly #pings: RoundTrips
+  readonly #end = new AbortController()
   #kill: Kill | undefined
   /** Tiles of reads of the whole grid that no node was sent yet. */
   #unsent = new Map<string, number>()
@@ -122,105 +139,98 @@ class Run {
   readonly #notice: number[] = []
   readonly #fromDetection: number[] = []
   readonly #fromCut: number[] = []
-  #isMeasuring = false
-  #done = 0
+  #submitted = 0
+  #open = 0
   #read = 0
 
-  constructor(gateway: ChildProcess, ports: { mqtt: number; echo: number }) {
+  constructor(gateway: BenchGateway, tasks: Obelisk, echoPort: number) {
     this.#gateway = gateway
-    this.#mqttPort = ports.mqtt
-    this.#nodes = nodeNames(flags.nodes).map((id) => {
-      const options = { id, port: ports.mqtt, geometry }
-      return new LightNode(options, (node, received) => this.#onRead(node, received))
+    this.#tasks = tasks
+    const { port } = gateway
+    this.#nodes = nodeNames(NODES).map((id) => {
+      return new LightNode({ id, port, geometry }, (...read) => this.#onRead(...read))
     })
-    this.#echo = new EchoTrips(ports.echo)
-    this.#pings = new PingTrips(ports.mqtt)
-    gateway.send('socket-ends')
-    gateway.on('message', (end: SocketEnd) => {
-      if (end.port === this.#kill?.port) this.#kill.ended(end.atMs)
+    this.#echo = new RoundTrips(echoPort)
+    this.#pings = new RoundTrips(port)
+    gateway.child.send('socket-ends')
+    gateway.child.on('message', (end: SocketEnd) => {
+      if (end.port === this.#kill?.port) this.#kill.endMs = end.atMs
     })
-  }
-
-  async prepare(): Promise<void> {
-    this.#timers.push(beginBeats(this.#nodes, HEARTBEAT_MS))
-    this.#tasks = await TaskClient.connect(this.#mqttPort, ({ code, node }, readMs) => {
-      const kill = this.#kill
-      if (code === 'node-suspect' && node === kill?.victim.id) kill?.noticed(readMs)
-    })
-    await connectAll(this.#nodes)
-    const scale = { op: 'scale', args: { fields: { value: 1 } } }
-    await within('the first write of every tile', this.#tasks.submit(scale).ended, STEP_LIMIT_MS)
   }
 
   async measure(): Promise<void> {
-    this.#beginLoad()
-    const kills = flags.kills
-    const untilMs = performance.now() + flags.seconds * 1000
-    const startMs = performance.now()
-    const before = this.#figures()
-    for (; this.#done < kills && performance.now() < untilMs; this.#done++) await this.#killOne()
-    const seconds = (performance.now() - startMs) / 1000
-    const shares = this.#figures().map((figure, at) => {
-      return `${(((figure - before[at]!) / seconds) * 100).toFixed(0)} %`
-    })
-    this.#isMeasuring = false
-    while (this.#tasks.openCount > 0) await sleep(TICK_MS)
-    console.log(
-      `${this.#done} of ${this.#nodes.length} nodes killed in ${seconds.toFixed(0)} s, half with FIN, ` +
-        `half with RST; ${(this.#read / seconds).toFixed(0)} reads a second. CPU and wait for a core: ` +
-        `gateway ${shares[0]} and ${shares[1]}, nodes ${shares[2]} and ${shares[3]}`,
-    )
-    this.#report()
-  }
-
-  async close(): Promise<void> {
-    for (const timer of this.#timers) clearInterval(timer)
-    this.#isMeasuring = false
-    await this.#tasks?.close()
-    this.#echo.close()
-    this.#pings.close()
-  }
-
-  #beginLoad(): void {
-    this.#isMeasuring = true
+    void this.#listen()
+    const timers = [beginBeats(this.#nodes)]
+    await connectAll(this.#nodes)
+    await this.#tasks.run({ op: 'scale', args: { fields: { value: 1 } } })
     const trips = setInterval(() => {
-      if (!this.#isMeasuring) return
       this.#echo.begin()
       this.#pings.begin()
     }, TICK_MS)
     const reads = setInterval(() => {
-      if (this.#isMeasuring && this.#tasks.openCount < OPEN_MAX) void this.#readRegion()
+      if (this.#open < OPEN_MAX) void this.#readRegion()
     }, 1000 / flags.rate)
-    this.#timers.push(trips, reads)
+    timers.push(trips, reads)
+    const own = cpuSecondsOf(process.pid)
+    const { wallMs, gatewayMs } = await this.#gateway.cost(async () => {
+      for (let done = 0; done < flags.kills; done++) {
+        await this.#killOne(done % 2 === 0 ? 'fin' : 'rst')
+      }
+    })
+    const share = (ms: number): string => `${((ms / wallMs) * 100).toFixed(0)} %`
+    const cpu = `gateway ${share(gatewayMs)}, nodes ${share((cpuSecondsOf(process.pid) - own) * 1000)}`
+    for (const timer of timers) clearInterval(timer)
+    while (this.#open > 0) await sleep(TICK_MS)
+    this.#end.abort()
+    await this.#tasks.close()
+    this.#echo.close()
+    this.#pings.close()
+    this.#report(
+      `Milliseconds. ${flags.kills} of ${NODES} nodes killed in ${formatMs(wallMs / 1000)} s, half with FIN, ` +
+        `half with RST; ${((this.#read / wallMs) * 1000).toFixed(0)} reads a second. CPU: ${cpu}`,
+    )
+  }
+
+  async #listen(): Promise<void> {
+    for await (const event of this.#tasks.watch({ kinds: ['event'], signal: this.#end.signal })) {
+      const { code, node } = event as { code?: string; node?: string }
+      const kill = this.#kill
+      if (code === 'node-suspect' && kill?.victim.id === node) kill!.noticeMs = clockMs()
+    }
   }
 
   async #readRegion(): Promise<void> {
-    const at = (): number => random.integer(side - REGION_SIDE)
+    const at = (): number => random.integer(SIDE - REGION_SIDE)
     await this.#stat({ x: at(), y: at(), w: REGION_SIDE, h: REGION_SIDE }).ended
   }
 
   #stat(region: Region): { id: string; ended: Promise<void> } {
-    const { id, ended } = this.#tasks.submit({ op: 'stat', args: { field: 'value' }, region })
+    this.#submitted += 1
+    this.#open += 1
+    const id = `bench-${this.#submitted}`
+    const answer = this.#tasks.run({ id, op: 'stat', args: { field: 'value' }, region })
     const checked = async (): Promise<void> => {
-      const { value } = await within(`task ${id}`, ended, STEP_LIMIT_MS)
+      const { value } = await within(`task ${id}`, answer, STEP_LIMIT_MS)
+      this.#open -= 1
       this.#read += 1
       if (value?.count !== region.w * region.h) throw new Error(`${id} counts ${value?.count}`)
     }
     return { id, ended: checked() }
   }
 
-  async #killOne(): Promise<void> {
-    const victim = this.#nodes[random.integer(this.#nodes.length)]!
+  async #killOne(how: 'fin' | 'rst'): Promise<void> {
+    const victim = this.#nodes[random.integer(NODES)]!
     victim.isHolding = true
     const held = Array.from({ length: flags.held }, () => this.#stat(geometry.whole))
     this.#unsent = new Map(held.map(({ id }) => [id, geometry.tiles]))
-    await within('reads of the whole grid at the nodes', this.#allSent(), STEP_LIMIT_MS)
+    const areSent = (): boolean => [...this.#unsent.values()].every((tiles) => tiles === 0)
+    await until('reads of the whole grid at the nodes', areSent)
     for (let ping = 0; ping < PINGS_AFTER_BURST; ping++) await this.#pings.next()
     await sleep(random.between(0, BEFORE_CUT_MS))
     if (victim.held.length < held.length) throw new Error(`${victim.id} has no part of a read`)
-    const kill = new Kill(victim, this.#done % 2 === 0 ? 'fin' : 'rst')
+    const kill = new Kill(victim, how)
     this.#kill = kill
-    await within(`the parts of ${victim.id} at others`, kill.over, STEP_LIMIT_MS)
+    await until(`the parts of ${victim.id} at others`, () => kill.isOver)
     this.#detection.push(kill.endMs! - kill.cutMs)
     this.#notice.push(kill.noticeMs! - kill.cutMs)
     for (const atMs of kill.reissuedMs) {
@@ -232,11 +242,6 @@ class Run {
     await within(`${victim.id} back`, victim.connect(), STEP_LIMIT_MS)
   }
 
-  /** Every part of the reads of the whole grid is with its node. */
-  async #allSent(): Promise<void> {
-    while ([...this.#unsent.values()].some((tiles) => tiles > 0)) await sleep(TICK_MS)
-  }
-
   #onRead(node: LightNode, received: Received): void {
     this.#kill?.received(node, received)
     const { read, tiles } = received
@@ -244,52 +249,43 @@ class Run {
     if (unsent !== undefined) this.#unsent.set(read.task, unsent - tiles.length)
   }
 
-  /** Seconds so far: CPU and waits for a core, of the gateway and of this process. */
-  #figures(): number[] {
-    const pids = [this.#gateway.pid!, process.pid]
-    return pids.flatMap((pid) => [cpuSecondsOf(pid), waitedSecondsOf(pid)])
-  }
-
-  #report(): void {
-    const row = (what: string, ms: readonly number[], goal = '', verdict = ''): string[] => {
+  #report(note: string): void {
+    const row = (what: string, ms: readonly number[], ...verdict: readonly string[]): string[] => {
       const figures = [0.5, 0.99, 1].map((share) => formatMs(quantile(ms, share)))
-      return [what, ...figures, String(ms.length), goal, verdict]
+      return [what, ...figures, String(ms.length), ...verdict]
     }
-    const say = (isMet: boolean): string => (isMet ? 'holds' : 'missed')
-    const isSoon = quantile(this.#detection, 0.5) < DETECTION_GOAL_MS
-    const isFast = quantile(this.#fromDetection, 0.99) < REISSUE_GOAL_MS
-    const goals = [`p50 < ${DETECTION_GOAL_MS}`, `p99 < ${REISSUE_GOAL_MS}`] as const
-    console.log('Milliseconds.')
-    console.log(
-      formatTable([
-        ['what', 'p50', 'p99', 'max', 'count', 'goal', 'verdict'],
-        row('bare TCP round trip to an echo', this.#echo.ms),
-        row('MQTT ping of the gateway', this.#pings.ms),
-        row('cut, to the end of the socket seen', this.#detection, goals[0], say(isSoon)),
-        row('cut, to node-suspect at a subscriber', this.#notice),
-        row('end seen, to a lost part at others', this.#fromDetection, goals[1], say(isFast)),
-        row('cut, to a lost part at others', this.#fromCut),
-      ]),
-    )
+    const goal = (ms: readonly number[], share: number, goalMs: number): string[] => {
+      return judged(quantile(ms, share), goalMs, `${goalMs} (p${share * 100})`)
+    }
+    const isSoon = goal(this.#detection, 0.5, DETECTION_GOAL_MS)
+    const isFast = goal(this.#fromDetection, 0.99, REISSUE_GOAL_MS)
+    const rows = [
+      ['What', 'p50', 'p99', 'max', 'count', 'Goal', 'Verdict'],
+      row('bare TCP round trip to an echo', this.#echo.ms),
+      row('MQTT ping of the gateway', this.#pings.ms),
+      row('cut, to the end of the socket seen', this.#detection, ...isSoon),
+      row('cut, to node-suspect at a subscriber', this.#notice),
+      row('end seen, to a lost part at others', this.#fromDetection, ...isFast),
+      row('cut, to a lost part at others', this.#fromCut),
+    ]
+    report(rows, note)
+  }
+}
+
+async function until(what: string, isSo: () => boolean): Promise<void> {
+  const limitMs = performance.now() + STEP_LIMIT_MS
+  for (; !isSo(); await sleep(TICK_MS)) {
+    if (performance.now() > limitMs) throw new Error(`not in time: ${what}`)
   }
 }
 
 await withProcesses(async (processes) => {
-  const echo = await processes.start('echo', [ECHO])
-  const gatewayFlags = (flags['gateway-flags'] ?? '').split(' ').filter((flag) => flag !== '')
-  const { child, port } = await processes.startGateway({
-    flags: [
-      ...['--grid', `${side}x${side}`, '--tile', String(TILE), '--replicas', String(REPLICAS)],
-      ...['--heartbeat-ms', String(HEARTBEAT_MS)],
-    ],
-    command: { ...NODE, argv: [...gatewayFlags, ...PROBED] },
+  const { ports } = await processes.startBeside('echo-server')
+  const gateway = await BenchGateway.start(processes, {
+    grid: `${SIDE}x${SIDE}`,
+    nodeFlags: wordsOf(flags['gateway-flags']),
+    // What it says of each failure is work, too.
+    flags: ['--log-level', 'info'],
   })
-  const run = new Run(child, { mqtt: port, echo: Number(/port=(\d+)/.exec(echo.ready)![1]) })
-  try {
-    await run.prepare()
-    console.log(`${describeMachine()}; seed ${flags.seed}`)
-    await run.measure()
-  } finally {
-    await run.close()
-  }
+  await new Run(gateway, await connect(gateway.url), ports[0]!).measure()
 })

@@ -11,13 +11,11 @@ import { Random } from '../../shared/core/random.ts'
 import { unpackTiles } from '../../shared/operations/columns.ts'
 import { decodeUp, encodeMessage, type Read } from '../../shared/protocol/messages.ts'
 import { benchOptions } from './bench-options.ts'
-import { appliedTo, connectionOf, FleetInMemory } from './fleet-in-memory.ts'
-import { LeaseBook } from './lease-book.ts'
-import { describeMachine, formatTable } from './measure.ts'
+import { appliedTo, connectionOf, FleetInMemory, sessionsIn, taskOf } from './fleet-in-memory.ts'
+import { report } from './measure.ts'
 
 const NODES = 1000
 const REPLICAS = 2
-const TILE = 16
 /** What is to be shown: so many failures in so much time. */
 const GOAL_FAILURES = 1_000_000
 const GOAL_SECONDS = 100
@@ -28,20 +26,15 @@ const FAILURES_A_READ = 1000
 const FAILURES_A_BEAT = 20_000
 const FAILURES_A_FLOOR = 20
 
-const { flags } = benchOptions({
-  failures: GOAL_FAILURES,
-  seconds: 300,
-  'grid-side': 1024,
-  seed: 1,
-})
-const { failures, seconds, 'grid-side': side, seed } = flags
+const { failures, seconds } = benchOptions({ failures: GOAL_FAILURES, seconds: 300 })
 
-const grid = { width: side, height: side, tile: TILE }
+const grid = { width: 1024, height: 1024, tile: 16 }
 const fleet = new FleetInMemory({ grid, replicas: REPLICAS, nodes: NODES })
-const book = new LeaseBook({ tiles: fleet.grid.geometry.tiles, members: NODES })
 const indexes = new Map(Array.from({ length: NODES }, (_, index) => [connectionOf(index), index]))
-const sessions = new Float64Array(NODES)
-const random = new Random(seed)
+/** The book: who has the lease of each tile (-1: nobody), and of how many each member. */
+const holders = new Int32Array(fleet.grid.geometry.tiles)
+const counts = new Uint32Array(NODES)
+const random = new Random(1)
 const whole = fleet.parse({ op: 'stat', args: { field: 'value' } })
 /** Of the coordinator's steps alone, ms. */
 const spent = { failing: 0, returning: 0, reading: 0, beating: 0, floor: 0 }
@@ -60,20 +53,34 @@ function timed(what: keyof typeof spent, step: () => GatewayEffect[]): GatewayEf
   return effects
 }
 
-/** Notes the leases that were given; those of `from`, or of nobody. Returns how many parts. */
-function note(effects: readonly GatewayEffect[], from: number): number {
+/** The member is sent these tiles, which `from` had until now (-1: nobody). */
+function move(tiles: Uint32Array, { from, to }: { from: number; to: number }): void {
+  if (from === to) throw new Error(`tiles of member ${from} went to itself`)
+  for (const tile of tiles) {
+    const holder = holders[tile]
+    if (holder !== from) throw new Error(`tile ${tile} was with ${holder}, not with ${from}`)
+    holders[tile] = to
+  }
+  if (from >= 0) counts[from]! -= tiles.length
+  counts[to]! += tiles.length
+}
+
+/** Notes the leases that were taken from a member and given to others. Returns how many parts. */
+function noteReissued(effects: readonly GatewayEffect[], from: number): number {
   let parts = 0
   for (const { connection, message } of sendsOf(effects)) {
     if (message.t !== 'read') continue
-    if (message.attempt > 1 !== from >= 0) throw new Error(`attempt ${message.attempt} of ${from}`)
-    book.move(tilesOf(message), { from, to: indexes.get(connection)! })
+    if (message.attempt === 1) throw new Error(`a first attempt after the failure of ${from}`)
+    move(tilesOf(message), { from, to: indexes.get(connection)! })
     parts++
   }
   return parts
 }
 
 /** The same of a read that has just begun, and is sent to all as one. */
-function noteRounds(effects: readonly GatewayEffect[]): number {
+function noteBegun(effects: readonly GatewayEffect[]): number {
+  holders.fill(-1)
+  counts.fill(0)
   let parts = 0
   for (const effect of effects) {
     if (effect.type !== 'send-round') continue
@@ -81,7 +88,7 @@ function noteRounds(effects: readonly GatewayEffect[]): number {
     if (!(round instanceof ReadRound) || round.hasUnborn)
       throw new Error('not a read of born tiles')
     for (let part = from; part < to; part++) {
-      book.move(round.tilesOf(part), { from: -1, to: indexes.get(round.connectionOf(part))! })
+      move(round.tilesOf(part), { from: -1, to: indexes.get(round.connectionOf(part))! })
     }
     parts += to - from
   }
@@ -95,10 +102,10 @@ function tilesOf({ grid }: Read): Uint32Array {
 
 function admit(index: number): void {
   const effects = timed('returning', () => fleet.take(index, hellos[index]!))
-  for (const { message } of sendsOf(effects)) {
-    if (message.t === 'read') throw new Error('a lease was given anew with a hello')
-    if (message.t === 'welcome') sessions[index] = message.session
-  }
+  if (sendsOf(effects).some(({ message }) => message.t === 'read'))
+    throw new Error('a lease was given anew with a hello')
+  const [session] = sessionsIn(effects)
+  if (session !== undefined) sessions[index] = session
 }
 
 /** Bears every tile. */
@@ -113,18 +120,14 @@ function write(): void {
 }
 
 function beginRead(): string {
-  book.clear()
   const effects = timed('reading', () => fleet.submit(whole))
-  const answer = effects.find((effect) => effect.type === 'answer')
-  if (!answer?.outcome.ok) throw new Error('the read was not accepted')
-  if (noteRounds(effects) < NODES / 2)
-    throw new Error('few have a part of a read of the whole grid')
-  return answer.outcome.task
+  if (noteBegun(effects) < NODES / 2) throw new Error('few have a part of a read of the whole grid')
+  return taskOf(effects)
 }
 
 function beat(): void {
-  for (let index = 0; index < NODES; index++) {
-    const message = { t: 'heartbeat', session: sessions[index]!, beat: 1 } as const
+  for (const [index, session] of sessions.entries()) {
+    const message = { t: 'heartbeat', session, beat: 1 } as const
     const effects = timed('beating', () => fleet.receive(index, message))
     if (sendsOf(effects).length !== 1) throw new Error('a heartbeat was not answered')
   }
@@ -139,30 +142,24 @@ function decodeHello(): GatewayEffect[] {
 /** A member that has a lease. */
 function pickVictim(): number {
   let victim = random.integer(NODES)
-  while (book.countOf(victim) === 0) victim = (victim + 1) % NODES
+  while (counts[victim] === 0) victim = (victim + 1) % NODES
   return victim
 }
 
 function fail(victim: number): void {
-  reissued += note(
-    timed('failing', () => fleet.closeConnection(victim)),
-    victim,
-  )
-  const left = book.countOf(victim)
+  const effects = timed('failing', () => fleet.closeConnection(victim))
+  reissued += noteReissued(effects, victim)
+  const left = counts[victim]!
   if (left > 0) throw new Error(`${left} leased tiles of member ${victim} went to nobody`)
   admit(victim)
 }
 
-fleet.admitAll().forEach((effect) => {
-  if (effect.type !== 'send' || effect.message.t !== 'welcome') return
-  sessions[indexes.get(effect.connection)!] = effect.message.session
-})
+const sessions = sessionsIn(fleet.admitAll())
 fleet.settle()
 write()
 /** As the nodes send them: to make them is not the gateway's work. */
 const hellos = Array.from({ length: NODES }, (_, index) => encodeMessage(fleet.helloOf(index)))
 
-console.log(`${describeMachine()}; seed ${seed}`)
 const startMs = performance.now()
 const cpu = process.cpuUsage()
 const secondsSince = (): number => (performance.now() - startMs) / 1000
@@ -183,21 +180,17 @@ const { user, system } = process.cpuUsage(cpu)
 
 const eachUs = (ms: number): string => ((ms * 1000) / done).toFixed(1)
 const projected = (tookSeconds / done) * GOAL_FAILURES
-console.log(
-  formatTable([
-    ['what', 'value'],
-    ['failures worked off, each with leases given to others', String(done)],
-    ['parts issued again', String(reissued)],
-    ['seconds, with the checks', tookSeconds.toFixed(1)],
-    ['CPU seconds of all threads', ((user + system) / 1e6).toFixed(1)],
-    ['µs a failure: the close and the parts', eachUs(spent.failing)],
-    ['µs a failure: the hello that follows', eachUs(spent.returning)],
-    ['µs: floor, one hello decoded', eachUs(spent.floor * FAILURES_A_FLOOR)],
-    ['µs a failure: its share of reads begun', eachUs(spent.reading)],
-    ['µs a failure: its share of heartbeats', eachUs(spent.beating)],
-    [
-      `seconds for ${GOAL_FAILURES} (goal < ${GOAL_SECONDS})`,
-      `${projected.toFixed(1)}, ${projected < GOAL_SECONDS ? 'holds' : 'missed'}`,
-    ],
-  ]),
-)
+const isFast = projected < GOAL_SECONDS ? 'holds' : 'missed'
+report([
+  ['what', 'value'],
+  ['failures worked off, each with leases given to others', String(done)],
+  ['parts issued again', String(reissued)],
+  ['seconds, with the checks', tookSeconds.toFixed(1)],
+  ['CPU seconds of all threads', ((user + system) / 1e6).toFixed(1)],
+  ['µs a failure: the close and the parts', eachUs(spent.failing)],
+  ['µs a failure: the hello that follows', eachUs(spent.returning)],
+  ['µs: floor, one hello decoded', eachUs(spent.floor * FAILURES_A_FLOOR)],
+  ['µs a failure: its share of reads begun', eachUs(spent.reading)],
+  ['µs a failure: its share of heartbeats', eachUs(spent.beating)],
+  [`seconds for ${GOAL_FAILURES} (goal < ${GOAL_SECONDS})`, `${projected.toFixed(1)}, ${isFast}`],
+])

@@ -17,7 +17,6 @@ import { LEDGER_TABLES, type LedgerContents } from '../../broker/core/ledger-rec
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import type { GridSize } from '../../shared/grid/geometry.ts'
-import { OPERATION_NAMES } from '../../shared/operations/catalog.ts'
 import type { GridContext } from '../../shared/operations/operation.ts'
 import {
   type Applied,
@@ -26,25 +25,19 @@ import {
   decodeUp,
   encodeMessage,
   type Hello,
-  PROTOCOL_VERSION,
 } from '../../shared/protocol/messages.ts'
-import { CHAIN_START } from '../../shared/protocol/stream-chain.ts'
 import { parseSubmission, type SubmissionResult } from '../../shared/protocol/task.ts'
 import type { Option } from '../../shared/runtime/option-table.ts'
+import { EMPTY_MARK, helloOf, nodeIdOf } from './light-node.ts'
 
 const SETTLE_MS = 500
 const GRACE_MS = 10_000
-const EMPTY_MARK = { position: 0, chain: CHAIN_START }
 const SUBMITTER = { via: 'http', client: 'bench' } as const
 
 export interface FleetOptions {
   readonly grid: GridSize
   readonly replicas: number
   readonly nodes: number
-}
-
-export function nodeIdOf(index: number): NodeId {
-  return `node-${String(index).padStart(5, '0')}` as NodeId
 }
 
 export class FleetInMemory {
@@ -83,23 +76,8 @@ export class FleetInMemory {
   }
 
   helloOf(index: number): Hello {
-    const node = nodeIdOf(index)
     const { position, chain } = this.#marks.get(index) ?? EMPTY_MARK
-    return {
-      t: 'hello',
-      version: PROTOCOL_VERSION,
-      node,
-      storeId: `store-${node}`,
-      boot: 1,
-      process: `process-${node}`,
-      ledgerId: null,
-      position,
-      chain,
-      seq: 0,
-      weight: 1,
-      operations: [...OPERATION_NAMES],
-      grid: null,
-    }
+    return helloOf(nodeIdOf(index), { position, chain, seq: 0 })
   }
 
   /** Lets time pass until the fleet has settled; the ring is published on the way. */
@@ -169,6 +147,20 @@ export class FleetInMemory {
   step(event: GatewayEvent): GatewayEffect[] {
     return this.coordinator.step(this.#now, event)
   }
+}
+
+/** The task that a submission became. */
+export function taskOf(effects: readonly GatewayEffect[]): TaskId {
+  const answer = effects.find((effect) => effect.type === 'answer')
+  if (!answer?.outcome.ok) throw new Error('the task was not accepted')
+  return answer.outcome.task
+}
+
+/** Of those who are welcomed. */
+export function sessionsIn(effects: readonly GatewayEffect[]): number[] {
+  return effects.flatMap((effect) =>
+    effect.type === 'send' && effect.message.t === 'welcome' ? [effect.message.session] : [],
+  )
 }
 
 /** What each node answers once it has the entries of a message on disk; who is sent none, does not. */

@@ -9,8 +9,8 @@ export interface Footprint {
   readonly anonymous: number
 }
 
+/** Medians, and the greatest. */
 export interface Footprints extends Footprint {
-  readonly rssMax: number
   readonly anonymousMax: number
 }
 
@@ -51,7 +51,7 @@ function countsOf(text: string): Footprint {
   return { rss: bytesOf('Rss'), anonymous: bytesOf('Anonymous') }
 }
 
-/** Samples once a second while `isOver` says no; medians and the greatest. */
+/** Samples once a second while `isOver` says no. */
 export async function sampleFootprints(
   look: () => Footprint,
   isOver: (samples: number) => boolean,
@@ -61,12 +61,10 @@ export async function sampleFootprints(
     samples.push(look())
     await sleep(SAMPLE_MS)
   }
-  const rss = samples.map((one) => one.rss)
   const anonymous = samples.map((one) => one.anonymous)
   return {
-    rss: median(rss),
+    rss: median(samples.map((one) => one.rss)),
     anonymous: median(anonymous),
-    rssMax: Math.max(...rss),
     anonymousMax: Math.max(...anonymous),
   }
 }

@@ -19,6 +19,7 @@ import {
   decodeDown,
   type Entry,
   encodeMessage,
+  type Hello,
   PROTOCOL_VERSION,
   type Read,
   type Up,
@@ -26,6 +27,40 @@ import {
 import { CHAIN_START, extendChain } from '../../shared/protocol/stream-chain.ts'
 import { encodeTelemetry, type Telemetry } from '../../shared/protocol/telemetry.ts'
 import { buildTopic, nodeClientId, TOPIC_BASE_DEFAULT } from '../../shared/protocol/topics.ts'
+
+/** As agents do by default. */
+export const HEARTBEAT_MS = 2000
+const CONNECTING_AT_ONCE = 50
+const TICK_MS = 20
+
+/** Where a store stands. */
+export type Mark = Pick<Hello, 'position' | 'seq' | 'chain'>
+
+export const EMPTY_MARK: Mark = { position: 0, seq: 0, chain: CHAIN_START }
+
+export function nodeIdOf(index: number, prefix = 'node-'): NodeId {
+  return `${prefix}${String(index).padStart(5, '0')}` as NodeId
+}
+
+export function nodeNames(count: number, prefix?: string): NodeId[] {
+  return Array.from({ length: count }, (_, at) => nodeIdOf(at, prefix))
+}
+
+export function helloOf(node: NodeId, mark: Mark): Hello {
+  return {
+    t: 'hello',
+    version: PROTOCOL_VERSION,
+    node,
+    storeId: `store-${node}`,
+    boot: 1,
+    process: `process-${node}`,
+    ledgerId: null,
+    ...mark,
+    weight: 1,
+    operations: [...OPERATION_NAMES],
+    grid: null,
+  }
+}
 
 /** Milliseconds of CLOCK_MONOTONIC, which all processes of a machine share. */
 export function clockMs(): number {
@@ -58,15 +93,8 @@ export class PacketSocket {
     clientId: string,
     more: Pick<IConnectPacket, 'will' | 'username' | 'password'> = {},
   ): void {
-    this.send({
-      cmd: 'connect',
-      protocolId: 'MQTT',
-      protocolVersion: 4,
-      clean: true,
-      clientId,
-      keepalive: 0,
-      ...more,
-    })
+    const how = { protocolId: 'MQTT', protocolVersion: 4, clean: true, keepalive: 0 } as const
+    this.send({ cmd: 'connect', clientId, ...how, ...more })
   }
 
   /** At QoS 1 where it has a message id. */
@@ -102,14 +130,17 @@ export class LightNode {
   #connections = 0
   #beats = 0
   #welcomed: (() => void) | undefined
-  #mark = { position: 0, seq: 0, chain: CHAIN_START }
+  #mark = EMPTY_MARK
   /** Reads of entries that are still on their way. */
   #early: Read[] = []
   isHolding = false
   /** What it left unanswered. */
   held: Received[] = []
 
-  constructor(options: LightNodeOptions, onRead: (node: LightNode, received: Received) => void) {
+  constructor(
+    options: LightNodeOptions,
+    onRead: (node: LightNode, received: Received) => void = () => {},
+  ) {
     this.id = options.id
     this.#options = options
     this.#onRead = onRead
@@ -173,19 +204,7 @@ export class LightNode {
 
   #greet(): void {
     this.#session = 0
-    this.#say({
-      t: 'hello',
-      version: PROTOCOL_VERSION,
-      node: this.id,
-      storeId: `store-${this.id}`,
-      boot: 1,
-      process: `process-${this.id}`,
-      ledgerId: null,
-      ...this.#mark,
-      weight: 1,
-      operations: [...OPERATION_NAMES],
-      grid: null,
-    })
+    this.#say(helloOf(this.id, this.#mark))
   }
 
   #obey(message: Down, readMs: number): void {
@@ -194,17 +213,13 @@ export class LightNode {
         this.#session = message.session
         this.#welcomed?.()
         break
-      case 'entries':
+      case 'entries': {
         for (const entry of message.entries) this.#apply(entry)
-        this.#say({
-          t: 'applied',
-          session: message.session,
-          position: this.#mark.position,
-          chain: this.#mark.chain,
-          results: [],
-        })
+        const { position, chain } = this.#mark
+        this.#say({ t: 'applied', session: message.session, position, chain, results: [] })
         for (const read of this.#early.splice(0)) this.#read(read, readMs)
         break
+      }
       case 'read':
         this.#read(message, readMs)
         break
@@ -261,4 +276,28 @@ export class LightNode {
       value: { tiles: packTiles(tiles), count, min: 0, max: 0, sum: zero, squares: zero },
     }
   }
+}
+
+/** Resolves once the gateway has admitted all. */
+export async function connectAll(nodes: readonly LightNode[]): Promise<void> {
+  for (let at = 0; at < nodes.length; at += CONNECTING_AT_ONCE) {
+    const some = nodes.slice(at, at + CONNECTING_AT_ONCE)
+    await Promise.all(some.map((node) => node.connect()))
+  }
+}
+
+/** Each that is connected beats at its time; `onBeat` is told who, and how many beats there were before. */
+export function beginBeats(
+  nodes: readonly LightNode[],
+  onBeat: (node: LightNode, beat: number) => void = () => {},
+): NodeJS.Timeout {
+  const beatsATick = (nodes.length * TICK_MS) / HEARTBEAT_MS
+  let [turn, beat] = [0, 0]
+  return setInterval(() => {
+    for (turn += 1; beat < Math.floor(turn * beatsATick); beat++) {
+      const node = nodes[beat % nodes.length]!
+      node.beat()
+      onBeat(node, beat)
+    }
+  }, TICK_MS)
 }

@@ -11,17 +11,6 @@ export interface Sample {
   readonly ownMs: number
 }
 
-/** Repeated runs, milliseconds. */
-export interface Timings {
-  readonly minMs: number
-  readonly p50Ms: number
-  readonly p99Ms: number
-  /** Of `Sample.ownMs`. */
-  readonly ownP50Ms: number
-  readonly ownP99Ms: number
-  readonly count: number
-}
-
 /** The value below which `share` (0 … 1) of the values lie; the nearest rank. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b)
@@ -35,19 +24,6 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5)
 }
 
-export function timingsOf(samples: readonly Sample[]): Timings {
-  const wallMs = samples.map((sample) => sample.wallMs)
-  const ownMs = samples.map((sample) => sample.ownMs)
-  return {
-    minMs: quantile(wallMs, 0),
-    p50Ms: median(wallMs),
-    p99Ms: quantile(wallMs, 0.99),
-    ownP50Ms: median(ownMs),
-    ownP99Ms: quantile(ownMs, 0.99),
-    count: samples.length,
-  }
-}
-
 /** Runs once; returns how long it took and what it gave. */
 export function measure<T>(run: () => T): { readonly sample: Sample; readonly value: T } {
   const cpu = process.cpuUsage()
@@ -58,26 +34,11 @@ export function measure<T>(run: () => T): { readonly sample: Sample; readonly va
   return { sample: { wallMs, ownMs: Math.min(wallMs, (user + system) / 1000) }, value }
 }
 
-/** The last thing that a run returned: the optimizer cannot leave out work that ends here. */
-const sink: unknown[] = [undefined]
-
-/** Times `run` after warm-up. */
-export function timeRuns(
-  { warmUps, runs }: { warmUps: number; runs: number },
-  run: (index: number) => unknown,
-): Timings {
-  const samples: Sample[] = []
-  for (let index = 0; index < warmUps + runs; index++) {
-    const { sample, value } = measure(() => run(index))
-    sink[0] = value
-    if (index >= warmUps) samples.push(sample)
-  }
-  return timingsOf(samples)
-}
-
 export function formatMs(ms: number): string {
   return ms < 10 ? ms.toFixed(2) : ms.toFixed(ms < 100 ? 1 : 0)
 }
+
+export const inMs = (ms: number): string => `${formatMs(ms)} ms`
 
 /** A table of Markdown, its columns padded for the terminal. */
 export function formatTable(rows: readonly (readonly string[])[]): string {
@@ -95,9 +56,9 @@ export function formatTable(rows: readonly (readonly string[])[]): string {
   return [lines[0], rule, ...lines.slice(1)].join('\n')
 }
 
-/** A goal that a value is to stay below or at, and whether it does: two cells of a table. */
-export function judged(value: number, goal: number, shown = String(goal)): [string, string] {
-  return [`≤ ${shown}`, value <= goal ? 'holds' : 'missed']
+/** A goal that a value is to stay below or at, and whether it does: two cells of a table, none without a goal. */
+export function judged(value: number, goal: number | undefined, shown = String(goal)): string[] {
+  return goal === undefined ? [] : [`≤ ${shown}`, value <= goal ? 'holds' : 'missed']
 }
 
 /** What a benchmark prints at its end. */

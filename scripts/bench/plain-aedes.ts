@@ -5,5 +5,5 @@ import { Aedes } from 'aedes'
 const aedes = await Aedes.createBroker()
 const server = createServer({ noDelay: true }, (socket) => aedes.handle(socket))
 server.listen(0, '127.0.0.1', () => {
-  process.stderr.write(`ready port=${(server.address() as AddressInfo).port}\n`)
+  process.stderr.write(`ready port=127.0.0.1:${(server.address() as AddressInfo).port}\n`)
 })

@@ -27,19 +27,10 @@ import { findOperation } from '../../shared/operations/catalog.ts'
 import type { ReadOperation, Wire, WriteOperation } from '../../shared/operations/operation.ts'
 import { encodeCbor } from '../../shared/protocol/cbor.ts'
 import { encodeMessage } from '../../shared/protocol/messages.ts'
-import { benchOptions, misused } from './bench-options.ts'
-import { appliedTo, FleetInMemory, nodeIdOf } from './fleet-in-memory.ts'
-import {
-  describeMachine,
-  formatMs,
-  formatTable,
-  measure,
-  median,
-  type Sample,
-  type Timings,
-  timeRuns,
-  timingsOf,
-} from './measure.ts'
+import { benchOptions, chosenOf } from './bench-options.ts'
+import { appliedTo, FleetInMemory, sessionsIn, taskOf } from './fleet-in-memory.ts'
+import { nodeIdOf } from './light-node.ts'
+import { formatMs, measure, median, quantile, report, type Sample } from './measure.ts'
 
 const GRID = { width: 8192, height: 8192, tile: 16 }
 const NODES = 10_000
@@ -53,10 +44,8 @@ const ACKNOWLEDGED_GOAL_MS = 40
 const ITEMS_GOAL_MS = 1000
 /** To have the parts of a failed node on their way again (mission.md, fault tolerance). */
 const RECOVERY_GOAL_MS = 100
-const STEP_WARM_UPS = 10
-const STEP_RUNS = 50
-const RECOVERY_RUNS = 15
-const BEAT_RUNS = { warmUps: 3, runs: 20 }
+const STEPS = { warmUps: 10, runs: 50 }
+const RECOVERIES = { warmUps: 0, runs: 15 }
 
 const virtualNodes = GATEWAY_OPTIONS.virtualNodes.default
 const loadBound = GATEWAY_OPTIONS.loadBound.default
@@ -69,29 +58,42 @@ const members: RingMember[] = Array.from({ length: NODES }, (_, index) => ({
 }))
 
 const rows = [['what', 'min', 'p50', 'p99', 'p50 own', 'p99 own', 'runs', 'goal', 'verdict']]
+const notes: string[] = []
 
-/** `goalMs` is to hold for the median and the 99th percentile of what was our own time. */
-function report(what: string, timings: Timings, goalMs?: number): void {
-  const { minMs, p50Ms, p99Ms, ownP50Ms, ownP99Ms, count } = timings
-  const figures = [minMs, p50Ms, p99Ms, ownP50Ms, ownP99Ms].map(formatMs)
-  const row = [what, ...figures, String(count)]
-  if (goalMs !== undefined) row.push(`< ${goalMs}`, verdictOn(timings, goalMs))
-  rows.push(row)
+/** Times something by its name; `goalMs` is to hold for the median and the 99th percentile of what was our own time. */
+type Time = <T>(what: string, act: () => T, goalMs?: number) => T
+
+/** The last thing that was timed: the optimizer cannot leave out work that ends here. */
+const sink: unknown[] = [undefined]
+
+/** After warm-up, each thing that a run times becomes a row. */
+async function bench(
+  { warmUps, runs }: { readonly warmUps: number; readonly runs: number },
+  run: (time: Time, index: number) => unknown,
+): Promise<void> {
+  const timed = new Map<string, { samples: Sample[]; goalMs: number | undefined }>()
+  for (let index = 0; index < warmUps + runs; index++) {
+    await run((what, act, goalMs) => {
+      const { sample, value } = measure(act)
+      sink[0] = value
+      if (index < warmUps) return value
+      if (!timed.has(what)) timed.set(what, { samples: [], goalMs })
+      timed.get(what)!.samples.push(sample)
+      return value
+    }, index)
+  }
+  for (const [what, { samples, goalMs }] of timed) rows.push(rowOf(what, samples, goalMs))
 }
 
-/** Times `run`, and reports it. */
-function bench(
-  what: string,
-  runs: Parameters<typeof timeRuns>[0],
-  run: (index: number) => unknown,
-  goalMs?: number,
-): void {
-  report(what, timeRuns(runs, run), goalMs)
-}
-
-function verdictOn({ ownP50Ms, ownP99Ms }: Timings, goalMs: number): string {
-  if (ownP99Ms < goalMs) return 'holds'
-  return ownP50Ms < goalMs ? 'p50 only' : 'missed'
+function rowOf(what: string, samples: readonly Sample[], goalMs: number | undefined): string[] {
+  const wall = samples.map(({ wallMs }) => wallMs)
+  const own = samples.map(({ ownMs }) => ownMs)
+  const [p50, p99] = [median(own), quantile(own, 0.99)]
+  const figures = [quantile(wall, 0), median(wall), quantile(wall, 0.99), p50, p99].map(formatMs)
+  const row = [what, ...figures, String(samples.length)]
+  if (goalMs === undefined) return row
+  const verdict = p99 < goalMs ? 'holds' : p50 < goalMs ? 'p50 only' : 'missed'
+  return [...row, `< ${goalMs}`, verdict]
 }
 
 function newPlacement(): Placement {
@@ -105,55 +107,61 @@ function newPlacement(): Placement {
   return placement
 }
 
-function benchPlacement(): void {
+async function benchPlacement(): Promise<void> {
   const few = { warmUps: 2, runs: 15 }
-  bench(`ring of ${NODES} members × ${virtualNodes} points`, few, () => {
-    return new HashRing(members, virtualNodes)
+  await bench(few, (time) => {
+    time(`ring of ${NODES} members × ${virtualNodes} points`, () => {
+      return new HashRing(members, virtualNodes)
+    })
+    time('ring and 262,144 tiles × 2 placed', () => newPlacement().slots)
   })
-  bench('ring and 262,144 tiles × 2 placed', few, () => newPlacement().slots)
   const placement = newPlacement()
-  let count = placement.slots.length
-  const change = (run: number): void => {
-    placement.setMembers(run % 2 === 0 ? members.slice(0, -1) : members)
-    count = placement.slots.length
-  }
-  bench('one member leaves or joins, no tile born', few, change, RECOVERY_GOAL_MS)
+  const change = (state: string): Promise<void> =>
+    bench(few, (time, run) => {
+      const some = run % 2 === 0 ? members.slice(0, -1) : members
+      const act = (): unknown => {
+        placement.setMembers(some)
+        return placement.slots
+      }
+      time(`one member leaves or joins, ${state}`, act, RECOVERY_GOAL_MS)
+    })
+  await change('no tile born')
   placement.bear(geometry.tilesOf(geometry.whole))
-  bench('one member leaves or joins, all tiles born', few, change, RECOVERY_GOAL_MS)
+  await change('all tiles born')
   const loads = [...newPlacement().tileCounts.values()]
-  const mean = count / NODES
+  const mean = placement.slots.length / NODES
   const greatest = Math.max(...loads)
-  console.log(
+  notes.push(
     `efficiency (mean / greatest load): ${(mean / greatest).toFixed(4)}; ${mean.toFixed(1)} tiles on average, ${greatest} at most, ${Math.min(...loads)} at least; bound ${loadBound}`,
   )
 }
 
-function benchPlans(): void {
+async function benchPlans(): Promise<void> {
   const { slots } = newPlacement()
   const tiles = geometry.tilesOf(geometry.whole)
   const input = { tiles, slots, replicas: REPLICAS }
   const all = new Uint8Array(NODES).fill(1)
   const most = all.map((_, index) => (index % 100 === 0 ? 0 : 1))
-  const many = { warmUps: 100, runs: 1000 }
   const readOf = (op: string, args: Wire): number =>
     readTilesMax(findOperation(op) as ReadOperation, args, tiles, context)
   const write = findOperation('scale') as WriteOperation
   const scale = writeTilesMax(write, { fields: [], values: [] }, tiles, context)
   const reads = (): TilePlan => planReads(input, all)
   const writes = (): TilePlan => planWrites(input)
-  const cut = (what: string, plan: () => TilePlan, tilesMax: number): void => {
-    const parts = countParts(plan(), tilesMax)
-    const named = `plan of a ${what} (${parts} parts)`
-    bench(named, many, () => countParts(plan(), tilesMax), PLAN_GOAL_MS)
+  const one = (what: string, act: () => unknown, goalMs?: number): Promise<void> =>
+    bench({ warmUps: 100, runs: 1000 }, (time) => time(what, act, goalMs))
+  const cut = (what: string, plan: () => TilePlan, tilesMax: number): Promise<void> => {
+    const named = `plan of a ${what} (${countParts(plan(), tilesMax)} parts)`
+    return one(named, () => countParts(plan(), tilesMax), PLAN_GOAL_MS)
   }
-  bench('floor: all slots read in order', many, () => sumOf(slots))
-  bench('floor: a dependent random read a tile', many, () => chase(slots))
-  bench('plan of a read', many, reads, PLAN_GOAL_MS)
-  bench('plan of a read, 1 member in 100 away', many, () => planReads(input, most), PLAN_GOAL_MS)
-  cut('read, cut for stat', reads, readOf('stat', { field: 0 }))
-  cut('read, cut as for get', reads, readOf('get', { fields: [0] }))
-  bench('plan of a write', many, writes, PLAN_GOAL_MS)
-  cut('write, cut for scale', writes, scale)
+  await one('floor: all slots read in order', () => sumOf(slots))
+  await one('floor: a dependent random read a tile', () => chase(slots))
+  await one('plan of a read', reads, PLAN_GOAL_MS)
+  await one('plan of a read, 1 member in 100 away', () => planReads(input, most), PLAN_GOAL_MS)
+  await cut('read, cut for stat', reads, readOf('stat', { field: 0 }))
+  await cut('read, cut as for get', reads, readOf('get', { fields: [0] }))
+  await one('plan of a write', writes, PLAN_GOAL_MS)
+  await cut('write, cut for scale', writes, scale)
 }
 
 function countParts(plan: TilePlan, tilesMax: number): number {
@@ -176,43 +184,40 @@ function chase(slots: Uint32Array): number {
   return at
 }
 
-function benchItems(): void {
+async function benchItems(): Promise<void> {
   const ring = new HashRing(members, virtualNodes)
-  const few = { warmUps: 1, runs: 9 }
   const accepts = (): boolean => true
   for (const length of [8, 22]) {
     const keys = Array.from({ length: ITEMS }, (_, index) => {
-      const text = mix32(index).toString(16)
-      return text.padStart(length, 'item-')
+      return mix32(index).toString(16).padStart(length, 'item-')
     })
-    bench(`floor: 1,000,000 keys of ${length} letters hashed`, few, () => {
-      return keys.reduce((sum, key) => sum ^ hashText(key), 0)
+    await bench({ warmUps: 1, runs: 9 }, (time) => {
+      time(`floor: 1,000,000 keys of ${length} letters hashed`, () => {
+        return keys.reduce((sum, key) => sum ^ hashText(key), 0)
+      })
+      const shard = (): unknown => planItems(keys, ring, accepts)
+      time(`1,000,000 items of ${length} letters sharded`, shard, ITEMS_GOAL_MS)
     })
-    const shard = () => planItems(keys, ring, accepts)
-    bench(`1,000,000 items of ${length} letters sharded`, few, shard, ITEMS_GOAL_MS)
   }
 }
 
 interface Sent {
   readonly task: string
-  readonly sends: Extract<GatewayEffect, { type: 'send' }>[]
   readonly rounds: Extract<GatewayEffect, { type: 'send-round' }>[]
 }
 
 /** What an accepted submission sent; nothing else may have come of it. */
 function sentBy(effects: readonly GatewayEffect[]): Sent {
-  const answer = effects.find((effect) => effect.type === 'answer')
-  if (!answer?.outcome.ok) throw new Error('the task was not accepted')
-  const sends = effects.filter((effect) => effect.type === 'send')
+  const task = taskOf(effects)
   const rounds = effects.filter((effect) => effect.type === 'send-round')
-  const messages = rounds.reduce((sum, { from, to }) => sum + to - from, sends.length)
+  const messages = rounds.reduce((sum, { from, to }) => sum + to - from, 0)
   if (messages !== NODES) throw new Error(`${messages} messages for ${NODES} nodes`)
-  return { task: answer.outcome.task, sends, rounds }
+  return { task, rounds }
 }
 
 /** As the driver does it, for all nodes. */
-function encodeAll({ sends, rounds }: Sent): Uint8Array[] {
-  const encoded = sends.map(({ message }) => encodeMessage(message))
+function encodeAll({ rounds }: Sent): Uint8Array[] {
+  const encoded: Uint8Array[] = []
   for (const { round, from, to } of rounds) {
     for (let part = from; part < to; part++) encoded.push(round.payloadOf(part))
   }
@@ -220,24 +225,14 @@ function encodeAll({ sends, rounds }: Sent): Uint8Array[] {
 }
 
 /** The step that accepts a `stat` over the whole grid; each task is cancelled before the next. */
-function benchRead(fleet: FleetInMemory, state: string): void {
+async function benchRead(fleet: FleetInMemory, state: string): Promise<void> {
   const submission = fleet.parse({ op: 'stat', args: { field: 'value' } })
-  const steps: Sample[] = []
-  const encodings: Sample[] = []
-  const cancellations: Sample[] = []
-  for (let run = 0; run < STEP_WARM_UPS + STEP_RUNS; run++) {
-    const step = measure(() => fleet.submit(submission))
-    const sent = sentBy(step.value)
-    const encoding = measure(() => encodeAll(sent))
-    const cancellation = measure(() => fleet.cancel(sent.task))
-    if (run < STEP_WARM_UPS) continue
-    steps.push(step.sample)
-    encodings.push(encoding.sample)
-    cancellations.push(cancellation.sample)
-  }
-  report(`step that accepts a stat, ${state}`, timingsOf(steps), STEP_GOAL_MS)
-  report(`its ${NODES} messages encoded`, timingsOf(encodings), ENCODING_GOAL_MS)
-  report('step that cancels it', timingsOf(cancellations), STEP_GOAL_MS)
+  await bench(STEPS, (time) => {
+    const submit = (): GatewayEffect[] => fleet.submit(submission)
+    const sent = sentBy(time(`step that accepts a stat, ${state}`, submit, STEP_GOAL_MS))
+    time(`its ${NODES} messages encoded`, () => encodeAll(sent), ENCODING_GOAL_MS)
+    time('step that cancels it', () => fleet.cancel(sent.task), STEP_GOAL_MS)
+  })
 }
 
 /** The step that sequences a `scale` over the whole grid, what the ledger has of it, and the acknowledgements that end it. */
@@ -248,103 +243,91 @@ async function benchWrite(fleet: FleetInMemory): Promise<void> {
   })
   const commits: number[] = []
   let records: readonly LedgerRecord[] = []
-  const steps: Sample[] = []
-  const encodings: Sample[] = []
-  const acknowledgements: Sample[] = []
-  for (let run = 0; run < STEP_WARM_UPS + STEP_RUNS; run++) {
+  await bench(STEPS, async (time, run) => {
     const submission = fleet.parse({ op: 'scale', args: { fields: { value: run } } })
-    const step = measure(() => fleet.submit(submission))
-    const sent = sentBy(step.value)
-    const encoding = measure(() => encodeAll(sent))
-    records = step.value.flatMap((effect) => (effect.type === 'persist' ? effect.records : []))
+    const submit = (): GatewayEffect[] => fleet.submit(submission)
+    const effects = time('step that sequences a scale', submit, WRITE_GOAL_MS)
+    const sent = sentBy(effects)
+    time(`its ${NODES} messages encoded`, () => encodeAll(sent), ENCODING_GOAL_MS)
+    records = effects.flatMap((effect) => (effect.type === 'persist' ? effect.records : []))
     const startMs = performance.now()
     await ledger.write(records)
-    const commitMs = performance.now() - startMs
-    const applied = [...appliedTo(step.value)].map(
+    if (run >= STEPS.warmUps) commits.push(performance.now() - startMs)
+    const applied = [...appliedTo(effects)].map(
       ([index, message]) => [index, encodeMessage(message)] as const,
     )
     const isEnd = (effect: GatewayEffect): boolean => {
       return effect.type === 'announce-end' && effect.task === sent.task
     }
-    const ending = measure(() => {
+    const acknowledge = (): number => {
       let ends = 0
       for (const [index, payload] of applied) if (fleet.take(index, payload).some(isEnd)) ends += 1
       return ends
-    })
-    if (ending.value !== 1) throw new Error('the write did not end')
-    if (run < STEP_WARM_UPS) continue
-    steps.push(step.sample)
-    encodings.push(encoding.sample)
-    commits.push(commitMs)
-    acknowledgements.push(ending.sample)
-  }
+    }
+    const what = `its ${NODES} acknowledgements taken, to its end`
+    const ends = time(what, acknowledge, ACKNOWLEDGED_GOAL_MS)
+    if (ends !== 1) throw new Error('the write did not end')
+  })
   await ledger.close()
   rmSync(directory, { recursive: true })
   const bytes = records.reduce((sum, { value }) => sum + (value ? encodeCbor(value).length : 0), 0)
-  console.log(
+  notes.push(
     `ledger records of a scale: ${records.length}, ${(bytes / 2 ** 20).toFixed(2)} MiB, on disk in ${formatMs(median(commits))} ms (median of ${commits.length}; ${formatMs(Math.min(...commits))} at least)`,
   )
-  report('step that sequences a scale', timingsOf(steps), WRITE_GOAL_MS)
-  report(`its ${NODES} messages encoded`, timingsOf(encodings), ENCODING_GOAL_MS)
-  const ended = `its ${NODES} acknowledgements taken, to its end`
-  report(ended, timingsOf(acknowledgements), ACKNOWLEDGED_GOAL_MS)
 }
 
 /** A node goes while a `stat` over the whole grid runs: the step that sends its parts elsewhere. */
-function benchRecovery(fleet: FleetInMemory, state: string): void {
+async function benchRecovery(fleet: FleetInMemory, state: string): Promise<void> {
   const submission = fleet.parse({ op: 'stat', args: { field: 'value' } })
-  const steps: Sample[] = []
-  for (let run = 0; run < RECOVERY_RUNS; run++) {
+  const what = `step that re-issues a lost node's parts, ${state}`
+  await bench(RECOVERIES, (time, run) => {
     const { task } = sentBy(fleet.submit(submission))
-    const step = measure(() => fleet.closeConnection(run))
-    if (!step.value.some(({ type }) => type.startsWith('send')))
+    const effects = time(what, () => fleet.closeConnection(run), RECOVERY_GOAL_MS)
+    if (!effects.some(({ type }) => type.startsWith('send')))
       throw new Error('no part was sent again')
-    steps.push(step.sample)
     fleet.cancel(task)
     fleet.admit(run)
-  }
-  report(`step that re-issues a lost node's parts, ${state}`, timingsOf(steps), RECOVERY_GOAL_MS)
+  })
 }
 
 /** A heartbeat of each node, from its bytes to those of its answer. */
-function benchBeats(fleet: FleetInMemory, admission: readonly GatewayEffect[]): void {
-  const sessions = admission.flatMap((effect) =>
-    effect.type === 'send' && effect.message.t === 'welcome' ? [effect.message.session] : [],
-  )
+async function benchBeats(
+  fleet: FleetInMemory,
+  admission: readonly GatewayEffect[],
+): Promise<void> {
+  const sessions = sessionsIn(admission)
   const beat = (session: number, index: number): void => {
     const effects = fleet.receive(index, { t: 'heartbeat', session, beat: 1 })
     for (const effect of effects) if (effect.type === 'send') encodeMessage(effect.message)
   }
-  bench(`${NODES} heartbeats answered`, BEAT_RUNS, () => sessions.forEach(beat))
+  await bench({ warmUps: 3, runs: 20 }, (time) => {
+    time(`${NODES} heartbeats answered`, () => sessions.forEach(beat))
+  })
 }
 
 async function benchCoordinator(): Promise<void> {
   const fleet = new FleetInMemory({ grid: GRID, replicas: REPLICAS, nodes: NODES })
-  const admission = measure(() => fleet.admitAll())
-  const settling = measure(() => fleet.settle())
-  report(`${NODES} hellos admitted`, timingsOf([admission.sample]))
-  report('the step that publishes their ring', timingsOf([settling.sample]))
-  benchBeats(fleet, admission.value)
-  benchRead(fleet, 'no tile born')
-  benchRecovery(fleet, 'no tile born')
+  let admission: GatewayEffect[] = []
+  await bench({ warmUps: 0, runs: 1 }, (time) => {
+    admission = time(`${NODES} hellos admitted`, () => fleet.admitAll())
+    time('the step that publishes their ring', () => fleet.settle())
+  })
+  await benchBeats(fleet, admission)
+  await benchRead(fleet, 'no tile born')
+  await benchRecovery(fleet, 'no tile born')
   await benchWrite(fleet)
-  benchRead(fleet, 'all tiles born')
-  benchRecovery(fleet, 'all tiles born')
+  await benchRead(fleet, 'all tiles born')
+  await benchRecovery(fleet, 'all tiles born')
 }
 
-const sections = {
+const SECTIONS = {
   placement: benchPlacement,
   plans: benchPlans,
   items: benchItems,
   coordinator: benchCoordinator,
 }
-const { positionals: asked } = benchOptions({}, '[placement] [plans] [items] [coordinator]')
-const stranger = asked.find((name) => !Object.hasOwn(sections, name))
-if (stranger !== undefined)
-  misused(`"${stranger}" is not one of ${Object.keys(sections).join(', ')}`)
-console.log(describeMachine())
-for (const [name, run] of Object.entries(sections)) {
-  if (asked.length === 0 || asked.includes(name)) await run()
+const { only } = benchOptions({ only: 'placement,plans,items,coordinator' })
+for (const name of chosenOf(Object.keys(SECTIONS) as (keyof typeof SECTIONS)[], only)) {
+  await SECTIONS[name]()
 }
-console.log('Milliseconds.')
-console.log(formatTable(rows))
+report(rows, [...notes, 'Milliseconds.'].join('\n'))

@@ -4,9 +4,8 @@
  */
 import { connect } from 'node:net'
 import { generate } from 'mqtt-packet'
-import type { NodeId } from '../../shared/core/ids.ts'
 import { nodeClientId } from '../../shared/protocol/topics.ts'
-import { clockMs } from './light-node.ts'
+import { clockMs, nodeIdOf } from './light-node.ts'
 
 const [port = 0, count = 0, first = 0] = process.argv.slice(2).map(Number)
 const AT_ONCE = 50
@@ -18,7 +17,7 @@ process.on('message', (bytesEach: number) => {
 
 async function open(at: number): Promise<void> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true })
-  const clientId = nodeClientId(`node-${at}` as NodeId, '1')
+  const clientId = nodeClientId(nodeIdOf(at), '1')
   const how = { protocolId: 'MQTT', protocolVersion: 4, clean: true, keepalive: 0 } as const
   socket.write(generate({ cmd: 'connect', clientId, ...how }))
   // CONNACK, or what stands for it.

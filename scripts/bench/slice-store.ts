@@ -24,8 +24,7 @@ import {
 import { decodeDown, type Entry, encodeMessage } from '../../shared/protocol/messages.ts'
 import { databasePath, openDatabase } from '../../shared/runtime/lmdb.ts'
 import { benchOptions } from './bench-options.ts'
-import { footprintOf } from './footprint.ts'
-import { median, quantile } from './measure.ts'
+import { inMs, median, quantile, report } from './measure.ts'
 
 const GRID = { width: 800, height: 640, tile: 16, fields: 'value:f64' }
 const FIELDS = [{ name: 'value', type: 'f64' }] as const
@@ -87,18 +86,11 @@ async function timed(run: () => Promise<unknown>): Promise<Timing> {
   return { ms, cpuMs: (user + system) / 1000, blockMs: delay.max / 1e6 }
 }
 
-function memory(): string {
-  const { rss, anonymous } = footprintOf(process.pid)
-  return `Rss ${(rss / 2 ** 20).toFixed(1)} MiB, Anonymous ${(anonymous / 2 ** 20).toFixed(1)} MiB`
-}
-
-const { positionals } = benchOptions({}, '[directory]')
-const [directory] = positionals
-const base = mkdtempSync(join(directory ?? tmpdir(), 'obelisk-bench-'))
+benchOptions({})
+const base = mkdtempSync(join(tmpdir(), 'obelisk-bench-'))
 const onFatal = (error: Error): void => {
   throw error
 }
-console.log(`start: ${memory()}`)
 const limits = { sliceBytesMax: 64 * 1024 * 1024, outboxBytesMax: 4 * 1024 * 1024 }
 const store = await SliceStore.open(join(base, 'agent'), limits, new Random(1), onFatal)
 await store.adopt('bench', GRID)
@@ -121,7 +113,8 @@ async function rawRound(): Promise<void> {
   }
 }
 
-type Kind = 'raw' | 'scale' | 'put'
+const KINDS = ['raw', 'scale', 'put'] as const
+type Kind = (typeof KINDS)[number]
 const timings: Record<Kind, Timing[]> = { raw: [], scale: [], put: [] }
 // No tile holds one value throughout.
 const values = Float64Array.from({ length: geometry.lsus }, (_, at) => at / geometry.lsus)
@@ -144,32 +137,16 @@ async function round(kind: Kind): Promise<Timing> {
 
 await round('scale')
 await round('put')
-console.log(`the agent with ${geometry.lsus} LSUs: ${memory()}`)
 await round('raw')
 for (let count = 0; count < ROUNDS; count++) {
-  for (const kind of ['raw', 'scale', 'put'] as const) timings[kind].push(await round(kind))
+  for (const kind of KINDS) timings[kind].push(await round(kind))
 }
-
-const msOf = (kind: Kind): number => median(timings[kind].map(({ ms }) => ms))
-const cpuMsOf = (kind: Kind): number => median(timings[kind].map(({ cpuMs }) => cpuMs))
-for (const kind of ['raw', 'scale', 'put'] as const) {
-  const ms = msOf(kind)
-  const rate = `${(geometry.lsus / ms / 1000).toFixed(1)}M LSUs/s`
-  const share = `${(msOf('raw') / ms).toFixed(2)} of raw`
-  const cpu = `${cpuMsOf(kind).toFixed(1)} ms of CPU`
-  console.log(`${kind.padEnd(6)} ${ms.toFixed(1)} ms, ${rate}, ${share}; ${cpu}`)
-}
-const applied = [...timings.scale, ...timings.put]
-const longestBlockMs = Math.max(...applied.map(({ blockMs }) => blockMs))
-const { storeBytes, lsus } = store.stats()
-console.log(`disk   ${(storeBytes / lsus).toFixed(1)} bytes an LSU, ${storeBytes} bytes`)
-console.log(`loop   blocked at most ${longestBlockMs.toFixed(1)} ms`)
-
 const [last] = store
   .readPage(geometry.tiles - 1)!
   .column(0)
   .slice(-1)
 if (last !== values.at(-1)) throw new Error('wrong')
+
 const metrics = new DeviceMetrics({ diskPath: databasePath(join(base, 'agent')) })
 const samplesMs: number[] = []
 for (let count = 0; count < 2000; count++) {
@@ -178,8 +155,19 @@ for (let count = 0; count < 2000; count++) {
   samplesMs.push(performance.now() - startMs)
 }
 const [p50, p99] = [0.5, 0.99].map((share) => quantile(samplesMs, share).toFixed(4))
-console.log(`sample p50 ${p50} ms, p99 ${p99} ms`)
-console.log(`end: ${memory()}`)
+const msOf = (kind: Kind): number => median(timings[kind].map(({ ms }) => ms))
+const { storeBytes, lsus } = store.stats()
+const applied = [...timings.scale, ...timings.put]
+const longestBlockMs = Math.max(...applied.map(({ blockMs }) => blockMs))
+const rows = KINDS.map((kind) => [
+  ...[kind, inMs(msOf(kind)), inMs(median(timings[kind].map(({ cpuMs }) => cpuMs)))],
+  (msOf('raw') / msOf(kind)).toFixed(2),
+])
+const notes = [
+  `${lsus} LSUs, medians of ${ROUNDS} rounds. Disk: ${(storeBytes / lsus).toFixed(1)} bytes an LSU.`,
+  `Loop blocked at most ${inMs(longestBlockMs)}. Telemetry sample: p50 ${p50} ms, p99 ${p99} ms.`,
+]
+report([['What', 'time', 'CPU', "of the raw loop's rate"], ...rows], notes.join('\n'))
 metrics.close()
 await store.close()
 await raw.close()

@@ -1,14 +1,11 @@
 /** How a unit of systemd runs Node: its flags and variables, read from the unit itself. */
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { type BenchProcesses, type Command, PROGRAM } from './bench-processes.ts'
+import { type Command, NODE, PROGRAM } from './bench-processes.ts'
 
 export interface NodeSetup {
   readonly flags: readonly string[]
   readonly environment: Readonly<Record<string, string>>
 }
-
-export const NO_SETUP: NodeSetup = { flags: [], environment: {} }
 
 /** Of the unit of this checkout, whether this runs from its sources or built. */
 export function unitSetup(role: 'agent' | 'gateway'): NodeSetup {
@@ -17,24 +14,11 @@ export function unitSetup(role: 'agent' | 'gateway'): NodeSetup {
   return setupOf(readFileSync(new URL(`systemd/obelisk-${role}.service`, root), 'utf8'))
 }
 
-/** The agent of a package, or without its file that of this checkout. */
-export function agentCommand(
-  { flags, environment }: NodeSetup,
-  agentFile: string | undefined,
-): Command {
-  const words = agentFile === undefined ? [PROGRAM, 'agent'] : [agentFile]
-  return { path: process.execPath, argv: [...flags, ...words], environment }
-}
-
-/** Starts an agent with data of its own, and says its process. */
-export async function startAgent(
-  processes: BenchProcesses,
-  { id, url, command }: { readonly id: string; readonly url: string; readonly command: Command },
-  more: readonly string[] = [],
-): Promise<{ readonly pid: number; readonly data: string }> {
-  const data = join(processes.directory, id)
-  const argv = ['--id', id, '--url', url, '--data', data, '--log-level', 'warn', ...more]
-  return { pid: (await processes.start(id, argv, command)).child.pid!, data }
+/** An agent as its unit starts it: that of a package, or without its file that of this checkout. */
+export function agentCommand(file?: string, nodeFlags: readonly string[] = []): Command {
+  const { flags, environment } = unitSetup('agent')
+  const words = file === undefined ? [PROGRAM, 'agent'] : [file]
+  return { ...NODE, argv: [...flags, ...nodeFlags, ...words], environment }
 }
 
 export function setupOf(unit: string): NodeSetup {

@@ -7,12 +7,11 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { npyHead } from '../../shared/grid/npy.ts'
+import { type BenchGateway, startFullGrid } from './bench-gateway.ts'
 import { benchOptions, misused } from './bench-options.ts'
-import { type Command, cpuSecondsOf, PROBED, probe, withProcesses } from './bench-processes.ts'
+import { withProcesses } from './bench-processes.ts'
 import { footprintOf } from './footprint.ts'
-import { fillGrid, type GridFleet, startGridFleet } from './grid-fleet.ts'
 import { judged, report } from './measure.ts'
-import { unitSetup } from './unit-command.ts'
 
 const MIB = 1024 * 1024
 const SAMPLE_MS = 50
@@ -22,39 +21,29 @@ const STALL_MS = 5000
 const UPLOAD_GOAL_MIB = 8
 const READER_GOAL_MIB = 4
 
-const { flags } = benchOptions({ side: 4096, held: false })
-const { side } = flags
-if (side < 256 || side % 16 !== 0) {
-  misused('--side: a multiple of 16 from 256 on')
-}
+const { side, held } = benchOptions({ side: 4096, held: false })
+if (side < 256 || side % 16 !== 0) misused('--side: a multiple of 16 from 256 on')
 const bytes = 4 * side * side
 
-/** `used`: objects and buffers together, garbage among them unless it was collected. */
+/** MiB. `used`: objects and buffers together, garbage among them unless it was collected. */
 type Figures = Record<'anonymous' | 'heap' | 'used', number>
 
-const { flags: nodeFlags, environment } = unitSetup('gateway')
-const command: Command = {
-  path: process.execPath,
-  argv: [...nodeFlags, ...(flags.held ? ['--expose-gc'] : []), ...PROBED],
-  environment,
-}
-
-async function figuresOf({ child, pid }: GridFleet): Promise<Figures> {
-  const { heapUsed, heapTotal, external } = (await probe(child)).memory
-  const { anonymous } = footprintOf(pid)
-  return { anonymous, heap: heapTotal, used: heapUsed + external }
+async function figuresOf(gateway: BenchGateway): Promise<Figures> {
+  const { heapUsed, heapTotal, external } = (await gateway.probe()).memory
+  const { anonymous } = footprintOf(gateway.pid)
+  return { anonymous: anonymous / MIB, heap: heapTotal / MIB, used: (heapUsed + external) / MIB }
 }
 
 /** The greatest of each while it works. */
-async function most(fleet: GridFleet, work: Promise<unknown>): Promise<Figures> {
+async function most(gateway: BenchGateway, work: Promise<unknown>): Promise<Figures> {
   let isOver = false
   const done = work.finally(() => {
     isOver = true
   })
   const peak: Figures = { anonymous: 0, heap: 0, used: 0 }
   while (!isOver) {
-    const now = await figuresOf(fleet)
-    for (const name of Object.keys(peak) as (keyof Figures)[]) {
+    const now = await figuresOf(gateway)
+    for (const name of ['anonymous', 'heap', 'used'] as const) {
       peak[name] = Math.max(peak[name], now[name])
     }
     await sleep(SAMPLE_MS)
@@ -63,18 +52,8 @@ async function most(fleet: GridFleet, work: Promise<unknown>): Promise<Figures> 
   return peak
 }
 
-async function upload({ base }: GridFleet, id: string, file: Buffer): Promise<void> {
-  const response = await fetch(`${base}/api/grid/value?id=${id}`, {
-    method: 'PUT',
-    headers: { 'content-type': 'application/x-npy' },
-    body: file as Uint8Array<ArrayBuffer>,
-  })
-  const text = await response.text()
-  if (response.status !== 200) throw new Error(`upload: ${response.status} ${text}`)
-}
-
 /** Takes a part, then nothing for a while, then the rest. */
-async function download({ base }: GridFleet, form: 'npy' | 'csv', stallMs: number): Promise<void> {
+async function download({ base }: BenchGateway, form: string, stallMs: number): Promise<void> {
   const { hostname, port } = new URL(base)
   const socket = connect(Number(port), hostname)
   socket.write(
@@ -93,9 +72,29 @@ async function download({ base }: GridFleet, form: 'npy' | 'csv', stallMs: numbe
   if (form === 'npy' && taken < bytes) throw new Error(`download: ${taken} of ${bytes} bytes`)
 }
 
-function fileOf(seed: number): Buffer {
+function fileOf(seed: number): Buffer<ArrayBuffer> {
   const cells = Float32Array.from({ length: side * side }, (_, at) => (at * seed) % 997)
   return Buffer.concat([npyHead('f32', side, side), Buffer.from(cells.buffer)])
+}
+
+async function measure(
+  gateway: BenchGateway,
+  what: string,
+  work: () => Promise<unknown>,
+  goal?: number,
+): Promise<string[]> {
+  await sleep(REST_MS)
+  const before = await figuresOf(gateway)
+  const { wallMs, gatewayMs, value: peak } = await gateway.cost(() => most(gateway, work()))
+  const growth = (name: keyof Figures): string =>
+    `${before[name].toFixed(1)} → ${peak[name].toFixed(1)}`
+  const more = (name: keyof Figures): number => peak[name] - before[name]
+  return [
+    ...[what, (wallMs / 1000).toFixed(1), (gatewayMs / 1000).toFixed(1)],
+    ...[growth('anonymous'), more('anonymous').toFixed(1), growth('heap')],
+    ...[growth('used'), more('used').toFixed(1)],
+    ...judged(more(held ? 'used' : 'anonymous'), goal),
+  ]
 }
 
 const rows: string[][] = [
@@ -104,45 +103,22 @@ const rows: string[][] = [
     ...['objects and buffers', 'more', 'Goal', 'Verdict'],
   ],
 ]
-
-async function measure(
-  what: string,
-  fleet: GridFleet,
-  work: () => Promise<unknown>,
-  goal?: number,
-): Promise<void> {
-  await sleep(REST_MS)
-  const before = await figuresOf(fleet)
-  const [startMs, startCpu] = [performance.now(), cpuSecondsOf(fleet.pid)]
-  const peak = await most(fleet, work())
-  const seconds = (performance.now() - startMs) / 1000
-  const more = (name: keyof Figures): number => (peak[name] - before[name]) / MIB
-  const growth = (name: keyof Figures): string => `${inMib(before[name])} → ${inMib(peak[name])}`
-  rows.push([
-    ...[what, seconds.toFixed(1), (cpuSecondsOf(fleet.pid) - startCpu).toFixed(1)],
-    ...[growth('anonymous'), more('anonymous').toFixed(1), growth('heap')],
-    ...[growth('used'), more('used').toFixed(1)],
-    ...(goal === undefined ? [] : judged(more(flags.held ? 'used' : 'anonymous'), goal)),
-  ])
-}
-
-function inMib(value: number): string {
-  return (value / MIB).toFixed(1)
-}
-
 await withProcesses(async (processes) => {
-  const setup = { name: 'upload', side, type: 'f32', agents: 2, replicas: 1 }
-  const fleet = await startGridFleet(setup, processes, command)
-  await fillGrid(setup, fleet.base)
-  const file = fileOf(7)
-  await measure('upload, the first', fleet, () => upload(fleet, 'first', file), UPLOAD_GOAL_MIB)
-  await measure('sent again', fleet, () => upload(fleet, 'first', file), UPLOAD_GOAL_MIB)
-  const other = fileOf(11)
-  await measure('another file', fleet, () => upload(fleet, 'second', other), UPLOAD_GOAL_MIB)
-  await measure('download, npy', fleet, () => download(fleet, 'npy', 0))
-  for (const form of ['npy', 'csv'] as const) {
-    const work = (): Promise<void> => download(fleet, form, STALL_MS)
-    await measure(`${form}, a reader who stops`, fleet, work, READER_GOAL_MIB)
+  const nodeFlags = held ? ['--expose-gc'] : []
+  const setup = { name: 'upload', side, type: 'f32', agents: 2, replicas: 1, nodeFlags }
+  const gateway = await startFullGrid(processes, setup)
+  const [file, other] = [fileOf(7), fileOf(11)]
+  for (const [what, id, body] of [
+    ['upload, the first', 'first', file],
+    ['sent again', 'first', file],
+    ['another file', 'second', other],
+  ] as const) {
+    rows.push(await measure(gateway, what, () => gateway.upload(id, body), UPLOAD_GOAL_MIB))
+  }
+  rows.push(await measure(gateway, 'download, npy', () => download(gateway, 'npy', 0)))
+  for (const form of ['npy', 'csv']) {
+    const work = (): Promise<void> => download(gateway, form, STALL_MS)
+    rows.push(await measure(gateway, `${form}, a reader who stops`, work, READER_GOAL_MIB))
   }
 })
-report(rows, `${inMib(bytes)} MiB of numbers.`)
+report(rows, `${(bytes / MIB).toFixed(1)} MiB of numbers.`)

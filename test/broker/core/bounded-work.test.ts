@@ -8,6 +8,7 @@ import t from 'tap'
 import type { GatewayEffect } from '../../../broker/core/effects.ts'
 import type { GatewayEvent } from '../../../broker/core/events.ts'
 import type { FleetInMemory } from '../../../scripts/bench/fleet-in-memory.ts'
+import type { NodeId } from '../../../shared/core/ids.ts'
 import type { CoreUp } from '../../../shared/protocol/messages.ts'
 import { CHAIN_START } from '../../../shared/protocol/stream-chain.ts'
 import { type BlockCount, BlockCounts, growthOf } from '../../support/block-counts.ts'
@@ -191,7 +192,7 @@ function countAll(size: Size): ReadonlyMap<string, BlockCount> {
   const event = (kind: string, what: GatewayEvent): void => {
     counted.count(kind, () => fleet.step(what))
   }
-  const nodeId = (): ReturnType<typeof bench.nodeIdOf> => bench.nodeIdOf(counted.nextNode())
+  const nodeId = (): NodeId => fleet.helloOf(counted.nextNode()).node as NodeId
   const away = counted.away[0]!
 
   const write = counted.nextTile()
