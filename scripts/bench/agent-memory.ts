@@ -52,8 +52,8 @@ export async function measureAgent(
     ...{ program: gatewayProgram, grid: `${WIDTH}x${HEIGHT}`, replicas: 1 },
     flags: ['--fields', FIELDS.map((name) => `${name}:f64`).join(',')],
   })
-  const flags = ['--slice-bytes-max', String(SLICE_BYTES_MAX)]
-  const { pid, data } = await gateway.startAgent('agent', { command, flags })
+  const room = `--slice-bytes-max=${SLICE_BYTES_MAX}`
+  const { pid, data } = await gateway.startAgent('agent', command, room)
   const look = () => footprintOf(pid, window)
   const rest = async (): Promise<Footprints> => {
     await sleep(WARM_UP_MS)

@@ -32,19 +32,11 @@ const ANSWERS: readonly (readonly [what: string, path: string, accept?: string])
   ['nothing', ''],
   ['all nodes', '/api/nodes'],
   ['a hundred nodes in an order', '/api/nodes?sort=-cpu&limit=100'],
-  ['nodes with troubles', '/api/nodes?troubles=true&limit=100'],
-  ['the ring', '/api/ring'],
   ['who holds what', '/api/ring?holders=true'],
   ['the tiles', '/api/ring/tiles'],
   ['an hour of some nodes, CBOR', `/api/history?nodes=${some}&span=1h`, 'application/cbor'],
   ['a day of some nodes, CBOR', `/api/history?nodes=${some}&span=24h`, 'application/cbor'],
-  [
-    'an hour of some nodes, JSON',
-    `/api/history?nodes=${some}&span=1h&points=30&metrics=cpu_percent`,
-  ],
   ['a node that is to join', '/api/ring/plan?join=node-new'],
-  ['all tasks', '/api/tasks'],
-  ['topics', '/api/topics'],
   ['metrics', '/metrics'],
 ]
 

@@ -1,5 +1,5 @@
 /** A built gateway on free ports of this machine, with the flags and variables of its unit; and agents with it. */
-import type { ChildProcess } from 'node:child_process'
+import { type ChildProcess, execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { connect as connectBare, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
@@ -40,11 +40,6 @@ export interface GatewayWishes {
   readonly ports?: readonly [mqtt: number, http: number]
 }
 
-export interface AgentWishes {
-  readonly command?: Command
-  readonly flags?: readonly string[]
-}
-
 export interface Agent {
   readonly pid: number
   readonly data: string
@@ -79,7 +74,10 @@ export class BenchGateway {
     const { nodeFlags = [], ports = [0, 0] } = wishes
     const data = join(processes.directory, name)
     // Again, where one was here before.
-    if (wishes.isSecured) await processes.finish([program, 'gateway', 'secure', '--data', data])
+    if (wishes.isSecured) {
+      const secure = [program, 'gateway', 'secure', '--data', data]
+      execFileSync(NODE.path, secure, { stdio: ['ignore', 'ignore', 'inherit'] })
+    }
     const unit = unitSetup('gateway')
     const probe = join(dirname(program), 'bench', 'probe.js')
     const argv = [
@@ -132,11 +130,11 @@ export class BenchGateway {
     await end(this.child, signal)
   }
 
-  /** With data of its own; as its unit starts it where no command is given. */
-  async startAgent(id: string, { command, flags = [] }: AgentWishes = {}): Promise<Agent> {
+  /** With data of its own. */
+  async startAgent(id: string, command: Command, ...flags: readonly string[]): Promise<Agent> {
     const data = join(this.#processes.directory, id)
     const argv = ['--id', id, '--url', this.url, '--data', data, '--log-level', 'warn', ...flags]
-    const { pid } = await this.#processes.start(id, argv, command ?? agentCommand())
+    const { pid } = await this.#processes.start(id, argv, command)
     const agent = { pid, data }
     this.agents.push(agent)
     return agent
@@ -221,11 +219,10 @@ export async function startGridFleet(
     grid: `${side}x${side}`,
     flags: ['--fields', `value:${type}`],
   })
-  const wish = {
-    command: agentCommand(undefined, agentFlags),
-    flags: ['--slice-bytes-max', String(2 ** 30)],
+  const command = agentCommand(undefined, agentFlags)
+  for (let count = 1; count <= agents; count++) {
+    await gateway.startAgent(`${name}-${count}`, command, `--slice-bytes-max=${2 ** 30}`)
   }
-  for (let count = 1; count <= agents; count++) await gateway.startAgent(`${name}-${count}`, wish)
   return gateway
 }
 

@@ -76,13 +76,6 @@ export class BenchProcesses {
     return await this.start([name, ...words].join('-'), [script, ...words.map(String)])
   }
 
-  /** Runs a script with Node to its end, which is to be a good one. */
-  async finish(argv: readonly string[]): Promise<void> {
-    const child = spawn(NODE.path, argv, { stdio: ['ignore', 'ignore', 'inherit'] })
-    const [code] = await once(child, 'exit')
-    if (code !== 0) throw new Error(`${argv.join(' ')} ended with ${code}`)
-  }
-
   async close(): Promise<void> {
     for (const child of this.#children.toReversed()) await end(child)
     rmSync(this.directory, { recursive: true, force: true })

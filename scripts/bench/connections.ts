@@ -60,10 +60,7 @@ class Fleet {
   }
 }
 
-interface Watched {
-  readonly cost: Cost<unknown>
-  readonly rows: string[][]
-}
+const rows: string[][] = [['What', '', 'Goal', 'Verdict']]
 
 /** What a gateway did while `work` lasted. */
 async function watched(
@@ -71,19 +68,19 @@ async function watched(
   gateway: BenchGateway,
   fleet: Fleet,
   work: () => Promise<unknown>,
-): Promise<Watched> {
+): Promise<Cost<unknown>> {
   await gateway.delay()
   fleet.lost = 0
   const cost = await gateway.cost(work)
   const { p99Ms, maxMs } = await gateway.delay()
-  const rows = [
+  rows.push(
     [what, inMs(cost.wallMs)],
     ['of it processor time', inMs(cost.gatewayMs)],
     ['event loop, p99', inMs(p99Ms), ...judged(p99Ms, 100, '100 ms')],
     ['event loop, worst', inMs(maxMs)],
     ['connections lost', `${fleet.lost}`, ...judged(fleet.lost, 0)],
-  ]
-  return { cost, rows }
+  )
+  return cost
 }
 
 await withProcesses(async (processes) => {
@@ -95,24 +92,19 @@ await withProcesses(async (processes) => {
     fleet.order('connect')
     return fleet.all()
   })
-  const eachMs = came.cost.gatewayMs / count
+  const eachMs = came.gatewayMs / count
+  rows.push(['processor time each', inMs(eachMs), ...judged(eachMs, 0.5, '0.5 ms')])
   const rest = (): Promise<void> => sleep(seconds * 1000)
-  const stayed = await watched(`${count} agents beat`, gateway, fleet, rest)
+  await watched(`${count} agents beat`, gateway, fleet, rest)
   const kib = ((await gateway.anonymous()) - before) / count / KIB
+  rows.push(['memory each', `${kib.toFixed(1)} KiB`, ...judged(kib, 20, '20 KiB')])
   await gateway.end('SIGKILL')
   // All have seen it.
   while ((await fleet.admitted()) > 0) await sleep(LOOK_MS)
   const again = await gateway.again()
-  const back = await watched('they come back after its restart', again, fleet, () => fleet.all())
+  await watched('they come back after its restart', again, fleet, () => fleet.all())
   const events = readFileSync(join(again.data, 'events.jsonl'), 'utf8')
   const suspicions = events.split(/"node-(?:suspect|dead)"/).length - 1
-  report([
-    ['What', '', 'Goal', 'Verdict'],
-    ...came.rows,
-    ['processor time each', inMs(eachMs), ...judged(eachMs, 0.5, '0.5 ms')],
-    ...stayed.rows,
-    ['memory each', `${kib.toFixed(1)} KiB`, ...judged(kib, 20, '20 KiB')],
-    ...back.rows,
-    ['suspicions', `${suspicions}`, ...judged(suspicions, 0)],
-  ])
+  rows.push(['suspicions', `${suspicions}`, ...judged(suspicions, 0)])
 })
+report(rows)

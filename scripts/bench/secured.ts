@@ -61,30 +61,34 @@ function row(
 const inMegabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
 const inKilobytes = (bytes: number): string => `${(bytes / 1e3).toFixed(1)} KB`
 
+async function enrolOne(port: number, node: NodeId, token: Token): Promise<Shown> {
+  const pair = newKeyPair()
+  const to = { host: '127.0.0.1', port, node, version: 'bench' }
+  for (;;) {
+    try {
+      return { key: pemOf(pair), cert: (await enrol(to, token, pair)).certificate }
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'busy') throw error
+      await sleep(BUSY_MS)
+    }
+  }
+}
+
 /** Keys for boards, as each gets its own; and how long they took together, s. */
 async function enrolAll(
   { owner, port }: BenchGateway,
   nodes: readonly NodeId[],
 ): Promise<{ shown: Map<NodeId, Shown>; seconds: number }> {
-  const tokens = new Map<NodeId, Token>()
+  const waiting: [NodeId, Token][] = []
   for (const node of nodes) {
-    tokens.set(node, parseToken(await createToken(owner, { node, hours: undefined }))!)
+    const { token } = await createToken(owner, { node })
+    waiting.push([node, parseToken(token)!])
   }
   const shown = new Map<NodeId, Shown>()
-  const waiting = [...nodes]
   const startMs = performance.now()
   const work = async (): Promise<void> => {
-    for (let node = waiting.pop(); node !== undefined; ) {
-      const pair = newKeyPair()
-      const to = { host: '127.0.0.1', port, node, version: 'bench' }
-      try {
-        const { certificate } = await enrol(to, tokens.get(node)!, pair)
-        shown.set(node, { key: pemOf(pair), cert: certificate })
-        node = waiting.pop()
-      } catch (error) {
-        if ((error as { code?: string }).code !== 'busy') throw error
-        await sleep(BUSY_MS)
-      }
+    for (let one = waiting.pop(); one !== undefined; one = waiting.pop()) {
+      shown.set(one[0], await enrolOne(port, ...one))
     }
   }
   await Promise.all(Array.from({ length: ENROLMENTS_AT_A_TIME }, work))
@@ -98,8 +102,8 @@ async function measureAgents({ processes, open, secured }: Gateways): Promise<Ro
   const made = await createToken(secured.owner, { node: 'agent-secured' })
   writeFileSync(token, made.token, { mode: 0o600 })
   const agents = [
-    await open.startAgent('agent-open', { command }),
-    await secured.startAgent('agent-secured', { command, flags: ['--enroll-token-file', token] }),
+    await open.startAgent('agent-open', command),
+    await secured.startAgent('agent-secured', command, '--enroll-token-file', token),
   ]
   await sleep(WARM_UP_MS)
   const isOver = (samples: number): boolean => samples === seconds

@@ -174,8 +174,7 @@ await withProcesses(async (processes) => {
     name: string,
     interval: number,
   ): Promise<Subject> => {
-    const telemetry = ['--telemetry-interval', String(interval)]
-    const agent = await gateway.startAgent(name, { command, flags: telemetry })
+    const agent = await gateway.startAgent(name, command, `--telemetry-interval=${interval}`)
     return { name, ...agent, points: [] }
   }
   const gateway = await startGateway('gateway')

@@ -3,8 +3,6 @@
  * who takes nothing for a while. A field of 4096 × 4096 f32, 64 MiB, on two agents. With `--held`, garbage is collected
  * before each look, so that what is left is in use.
  */
-import { once } from 'node:events'
-import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { npyHead } from '../../shared/grid/npy.ts'
 import { type BenchGateway, startFullGrid } from './bench-gateway.ts'
@@ -26,12 +24,12 @@ if (side < 256 || side % 16 !== 0) misused('--side: a multiple of 16 from 256 on
 const bytes = 4 * side * side
 
 /** MiB. `used`: objects and buffers together, garbage among them unless it was collected. */
-type Figures = Record<'anonymous' | 'heap' | 'used', number>
+type Figures = Record<'anonymous' | 'used', number>
 
 async function figuresOf(gateway: BenchGateway): Promise<Figures> {
-  const { heapUsed, heapTotal, external } = (await gateway.probe()).memory
+  const { heapUsed, external } = (await gateway.probe()).memory
   const { anonymous } = footprintOf(gateway.pid)
-  return { anonymous: anonymous / MIB, heap: heapTotal / MIB, used: (heapUsed + external) / MIB }
+  return { anonymous: anonymous / MIB, used: (heapUsed + external) / MIB }
 }
 
 /** The greatest of each while it works. */
@@ -40,12 +38,11 @@ async function most(gateway: BenchGateway, work: Promise<unknown>): Promise<Figu
   const done = work.finally(() => {
     isOver = true
   })
-  const peak: Figures = { anonymous: 0, heap: 0, used: 0 }
+  const peak: Figures = { anonymous: 0, used: 0 }
   while (!isOver) {
     const now = await figuresOf(gateway)
-    for (const name of ['anonymous', 'heap', 'used'] as const) {
-      peak[name] = Math.max(peak[name], now[name])
-    }
+    peak.anonymous = Math.max(peak.anonymous, now.anonymous)
+    peak.used = Math.max(peak.used, now.used)
     await sleep(SAMPLE_MS)
   }
   await done
@@ -54,21 +51,15 @@ async function most(gateway: BenchGateway, work: Promise<unknown>): Promise<Figu
 
 /** Takes a part, then nothing for a while, then the rest. */
 async function download({ base }: BenchGateway, form: string, stallMs: number): Promise<void> {
-  const { hostname, port } = new URL(base)
-  const socket = connect(Number(port), hostname)
-  socket.write(
-    `GET /api/grid/value.${form} HTTP/1.1\r\nHost: ${hostname}\r\nConnection: close\r\n\r\n`,
-  )
+  const { body } = await fetch(`${base}/api/grid/value.${form}`)
   let taken = 0
   let hasStalled = stallMs === 0
-  socket.on('data', (chunk: Buffer) => {
+  for await (const chunk of body!) {
     taken += chunk.length
-    if (hasStalled || taken < bytes / 8) return
+    if (hasStalled || taken < bytes / 8) continue
     hasStalled = true
-    socket.pause()
-    setTimeout(() => socket.resume(), stallMs)
-  })
-  await once(socket, 'close')
+    await sleep(stallMs)
+  }
   if (form === 'npy' && taken < bytes) throw new Error(`download: ${taken} of ${bytes} bytes`)
 }
 
@@ -91,16 +82,15 @@ async function measure(
   const more = (name: keyof Figures): number => peak[name] - before[name]
   return [
     ...[what, (wallMs / 1000).toFixed(1), (gatewayMs / 1000).toFixed(1)],
-    ...[growth('anonymous'), more('anonymous').toFixed(1), growth('heap')],
-    ...[growth('used'), more('used').toFixed(1)],
+    ...[growth('anonymous'), more('anonymous').toFixed(1), growth('used'), more('used').toFixed(1)],
     ...judged(more(held ? 'used' : 'anonymous'), goal),
   ]
 }
 
 const rows: string[][] = [
   [
-    ...['What', 's', 'CPU gateway, s', 'Anonymous, MiB', 'more', 'V8 heap'],
-    ...['objects and buffers', 'more', 'Goal', 'Verdict'],
+    ...['What', 's', 'CPU gateway, s', 'Anonymous, MiB', 'more', 'objects and buffers', 'more'],
+    ...['Goal', 'Verdict'],
   ],
 ]
 await withProcesses(async (processes) => {
