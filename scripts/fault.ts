@@ -48,7 +48,6 @@ const EXITS = {
   'program-missing': EXIT_PROGRAM_MISSING,
   'restart-failed': EXIT_SOFTWARE,
   'seal-broken': EXIT_BAD_INPUT,
-  'subscribe-failed': EXIT_FAILED,
   'timed-out': EXIT_TIMED_OUT,
   'token-malformed': EXIT_BAD_INPUT,
   unreachable: EXIT_UNAVAILABLE,
