@@ -4,11 +4,13 @@ import { extname } from 'node:path'
 import { Readable } from 'node:stream'
 import { jsonOf } from '../../shared/client/http.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
+import { pause } from '../../shared/client/waits.ts'
 import { count } from '../../shared/core/count.ts'
 import { isTaskId, randomId } from '../../shared/core/ids.ts'
 import { own } from '../../shared/core/own.ts'
 import { COLOUR_MAPS } from '../../shared/grid/colours.ts'
 import { NPY_MAGIC } from '../../shared/grid/npy.ts'
+import type { NodeView } from '../../shared/protocol/views.ts'
 import { EXIT_DONE } from '../../shared/runtime/errors.ts'
 import { SystemRandom } from '../../shared/runtime/system-random.ts'
 import { fault, usage } from '../fault.ts'
@@ -21,6 +23,8 @@ import { type Streams, written } from './streams.ts'
 /** A gigabyte, over a slow link. */
 const TRANSFER_MS = 4 * 3_600_000
 const PICTURE_MS = 60_000
+/** Who waits longer wants to know for what. */
+const QUIET_MS = 2000
 const FILE_MODE = 0o666
 const FILE_BYTES_MAX = 2 ** 30
 /** What the gateway says of a file that came too slowly… */
@@ -183,6 +187,8 @@ async function putGrid(
   const { body, contentType, headers } = isPiped
     ? await pipedIn(streams, flags.format === undefined ? undefined : type)
     : { ...contentOf(file), contentType: type }
+  const answered = new AbortController()
+  tellWait(asked, answered.signal).catch(() => {})
   try {
     const answer = await interruptible(`a part of ${name} may be written`, (signal) =>
       gateway.json<UploadAnswer>({
@@ -197,7 +203,17 @@ async function putGrid(
   } catch (error) {
     if (isRecognised(error)) streams.stderr.write(`to send it again: --resume ${resume}\n`)
     throw error instanceof ObeliskError && error.code === NOT_DONE ? notDone(error) : error
+  } finally {
+    answered.abort()
   }
+}
+
+/** Where no node is alive the gateway waits for one, and has no answer until then. */
+async function tellWait({ gateway, streams }: Asked, signal: AbortSignal): Promise<void> {
+  await pause(QUIET_MS, signal)
+  const nodes = await gateway.json<NodeView[]>({ path: '/api/nodes', signal })
+  if (nodes.some(({ state }) => state === 'alive')) return
+  streams.stderr.write('no node is alive: the file waits for one\n')
 }
 
 /** A part of it may have been taken, or was, and the same file, or a mended one, may be the next time. */

@@ -56,7 +56,7 @@ function describeMoves(moves: MovesView, streams: Streams): string {
     ...pausedLine(moves),
     ...probationLines(moves),
     ...stallLines(moves),
-    `since the gateway started: ${moves.ended_total} ended, ${moves.rolled_back_total} given up, ${bytes(moves.copied_bytes_total)} copied`,
+    `since the gateway started: ${count(moves.ended_total, 'tile')} moved, ${moves.rolled_back_total} given up, ${bytes(moves.copied_bytes_total)} copied`,
   ]
   return `${list}${lines.join('\n')}\n`
 }
@@ -212,7 +212,8 @@ export function progressOf(moves: MovesView, node: NodeView): string {
   const reasons = waitingLine(waiting).map((line) => `, ${line}`)
   const isTold = node.eta_seconds !== undefined || node.waits_for !== undefined
   const isOver = open.length + planned_tiles === 0
-  const left = isTold ? `, ${timeLeft(node)}` : isOver ? '' : `, ${timeLeft(moves)}`
+  const yet = moves.stalled.length === 0 && node.tiles_written > 0 ? ' yet' : ''
+  const left = isTold ? `, ${timeLeft(node)}` : isOver ? yet : `, ${timeLeft(moves)}`
   return `${open.length} on the way, ${planned_tiles} planned${left}${reasons.join('')}`
 }
 

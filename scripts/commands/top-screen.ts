@@ -42,8 +42,7 @@ const COLUMNS: readonly Column[] = [
   { title: '°C', width: 4, text: (node) => number(node, 'temp_celsius') },
   { title: 'TRIP', width: 7, text: trip },
 ]
-/** Of 80 columns, what the others leave. */
-const ID_WIDTH = 80 - COLUMNS.reduce((sum, { width }) => sum + width + 1, 0)
+const ID_WIDTH_MIN = 16
 const LEFT_ALIGNED = ['STATE']
 
 /** The table of nodes alone, for a pipe. */
@@ -53,23 +52,29 @@ export function nodeTable(
   streams: Streams,
   columns = 80,
 ): string[] {
-  const idWidth = Math.max(ID_WIDTH, ID_WIDTH + columns - 80)
+  // Those that have no room are left out.
+  const fits = COLUMNS.filter((_, n) => ID_WIDTH_MIN + widthOf(COLUMNS.slice(0, n + 1)) <= columns)
+  const idWidth = columns - widthOf(fits)
   const line = (id: string, cells: readonly string[]): string =>
     [id.padEnd(idWidth), ...cells].join(' ').trimEnd()
   const head = line(
     'NODE',
-    COLUMNS.map(({ title, width }) => aligned(title, title, width)),
+    fits.map(({ title, width }) => aligned(title, title, width)),
   )
   return [
     head,
     ...nodes.map((node) => {
-      const cells = COLUMNS.map(({ title, width, text }) => {
+      const cells = fits.map(({ title, width, text }) => {
         const cell = aligned(title, cut(text(node, nowMs), width), width)
         return title === 'STATE' ? paint(streams, colourOf(node), cell) : cell
       })
       return line(cut(node.id, idWidth), cells)
     }),
   ]
+}
+
+function widthOf(columns: readonly Column[]): number {
+  return columns.reduce((sum, { width }) => sum + width + 1, 0)
 }
 
 /** Exactly `rows` lines of at most `columns` characters. */

@@ -181,7 +181,7 @@ function parse(argv: readonly string[]) {
       },
     })
   } catch (error) {
-    throw usage(messageOf(error))
+    throw usage(`${messageOf(error)} (obelisk demo --help says more)`)
   }
 }
 

@@ -647,7 +647,7 @@ t.test('ring moves lists what moves, and why others wait', async (t) => {
   t.equal(
     (await run(argv)).stdout,
     '0 tiles on the way, 0 planned\n' +
-      'since the gateway started: 5 ended, 1 given up, 30.0 KiB copied\n',
+      'since the gateway started: 5 tiles moved, 1 given up, 30.0 KiB copied\n',
   )
   control.moves = MOVES
   const ran = await run(argv)
@@ -660,7 +660,7 @@ t.test('ring moves lists what moves, and why others wait', async (t) => {
     '1 tile on the way, 250 planned (the first 1 are shown)',
     'planned: 2.5 MiB, about 3 s left',
     'waiting: paced 249, on-probation 1',
-    'since the gateway started: 5 ended, 1 given up, 30.0 KiB copied',
+    'since the gateway started: 5 tiles moved, 1 given up, 30.0 KiB copied',
     '',
   ])
   t.same(JSON.parse((await run([...argv, '--json'])).stdout), MOVES)

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { compareMoments, Visits } from '../../scripts/demo/checks.ts'
 import { colourDepthOf, halfBlocks, Ink, shadeOf } from '../../scripts/demo/colours.ts'
+import { run } from '../../scripts/demo/demo.ts'
 import { Display, legendOf } from '../../scripts/demo/display.ts'
 import { momentsOf, Rain } from '../../scripts/demo/rain.ts'
 import { letterOf, RainMap, strengthOf } from '../../scripts/demo/rain-map.ts'
@@ -249,4 +250,8 @@ t.test('the model agrees with a cell by cell count of random adds', async (t) =>
     return regions.filter((r) => x >= r.x && x < r.x + r.w && y >= r.y && y < r.y + r.h).length
   })
   t.equal(visits.compare(counted), undefined)
+})
+
+t.test('whoever errs in how the demo is started is told where to look', async (t) => {
+  await t.rejects(run(['--frob'], {}), { exitCode: 2, message: /'--frob' \(.* demo --help/ })
 })

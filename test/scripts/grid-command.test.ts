@@ -30,7 +30,12 @@ async function bench(t: Test) {
     {
       isTTY = false,
       input = [],
-    }: { isTTY?: boolean; input?: Iterable<string | Buffer> | AsyncIterable<string | Buffer> },
+      onError = () => {},
+    }: {
+      isTTY?: boolean
+      input?: Iterable<string | Buffer> | AsyncIterable<string | Buffer>
+      onError?: () => void
+    },
     ...argv: string[]
   ) => {
     const out: Buffer[] = []
@@ -42,7 +47,12 @@ async function bench(t: Test) {
           isTTY,
           write: (text: string | Uint8Array) => out.push(Buffer.from(text as string)),
         },
-        stderr: { write: (text: string) => errors.push(text) },
+        stderr: {
+          write: (text: string) => {
+            errors.push(text)
+            onError()
+          },
+        },
         stdin: (async function* () {
           yield* input
         })(),
@@ -71,6 +81,25 @@ t.test('what is put from a file can be got as a file', async (t) => {
   t.same(npy.subarray(0, 128), Buffer.from(npyHead('u8', 24, 40)))
   t.equal(npy.length, 128 + 40 * 24)
   t.equal((await run('put', 'level', at('all.npy'))).code, 0)
+})
+
+t.test('a file that waits for nodes says so', async (t) => {
+  const { runWith, at, recorded } = await bench(t)
+  writeFileSync(at('in.csv'), '1,2,3\n')
+  recorded.nodes = []
+  let take = (): void => {}
+  const taken = new Promise<void>((resolve) => {
+    take = resolve
+  })
+  const { submitWish } = recorded.port
+  Object.assign(recorded.port, {
+    submitWish: async (...wish: Parameters<typeof submitWish>) => {
+      await taken
+      return await submitWish(...wish)
+    },
+  })
+  const put = await runWith({ onError: take }, 'put', 'value', at('in.csv'), '--resume', 'again')
+  t.match(put, { code: 0, stderr: 'no node is alive: the file waits for one\n' })
 })
 
 t.test('of a download that is cut off, nothing is left, and what was there stays', async (t) => {

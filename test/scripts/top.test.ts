@@ -161,6 +161,14 @@ t.test('a table of nodes has 80 columns', (t) => {
     'edge-with-a-very-l… dead                   2570       4',
   ])
   t.ok(lines.every((line) => line.length <= 80))
+  t.same(
+    nodeTable(nodes.slice(0, 1), 3_000, streams, 60),
+    [
+      'NODE               STATE         HEARD   TILES  BEHIND  CPU%',
+      'edge-1             alive           2 s    2570       4    41',
+    ],
+    'what has no room is left out',
+  )
   t.end()
 })
 
