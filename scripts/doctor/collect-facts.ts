@@ -9,6 +9,7 @@ import {
   statfsSync,
   statSync,
 } from 'node:fs'
+import { machine } from 'node:os'
 import { join } from 'node:path'
 import { isOpenBeyondLoopback, isSecure } from '../../firmware-agent/adapters/enrolment.ts'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
@@ -29,9 +30,8 @@ import { NODE_RANGE, placesOf, programOf, under } from '../install/places.ts'
 import type { SystemPrograms } from '../install/system-programs.ts'
 import type { Role } from '../package/architectures.ts'
 import type { Unseen } from '../path-faults.ts'
-import type { DoctorFacts, FileFacts } from './findings.ts'
 import type { GatewayProbe } from './gateway-finding.ts'
-import { type ProbeOptions, probeGateway } from './gateway-probe.ts'
+import { probeGateway } from './gateway-probe.ts'
 import { leftOverOf, type Seen, seeGatewayKeys, seeIdentity } from './security-facts.ts'
 import { askStatus, type SecurityFacts } from './security-findings.ts'
 
@@ -50,43 +50,37 @@ export interface DoctorOptions extends Asked {
   readonly timeoutMs: number
 }
 
-export async function examine(
-  options: DoctorOptions,
-  programs: SystemPrograms,
-): Promise<DoctorFacts> {
+export type DoctorFacts = Awaited<ReturnType<typeof examine>>
+
+export async function examine(options: DoctorOptions, programs: SystemPrograms) {
   const { role, timeoutMs, environment } = options
   const places = placesOf(role)
   const isRunning = existsSync('/run/systemd/system')
   const installed = await installationOf(role, isRunning, programs)
-  const isHidden = (path: string): boolean => installed.unseen.some((one) => one.path === path)
   const configurationFile = options.config ?? (environment.OBELISK_CONFIG || places.configuration)
-  const isConfigurationHidden = isHidden(configurationFile)
   const { values, problems } = await configurationOf(role, configurationFile, options)
-  const { id, url, topicBase = TOPIC_BASE_DEFAULT } = values as Record<string, string>
+  const { id, url } = values as Readonly<Record<string, string | undefined>>
   const owner = role === 'gateway' ? ownersSocket() : undefined
   const http = options.http ?? (environment.OBELISK_HTTP || (owner ?? httpOf(values)))
   const seen = seeSecurity(role, values)
-
-  const gateway =
-    role === 'agent'
-      ? isConfigurationHidden
-        ? { probe: notAsked('its address is in the configuration'), offsetMs: undefined }
-        : seen.facts.kind === 'hidden' && isSecure({ url: url! })
-          ? { probe: notAsked('it asks for the key of this node'), offsetMs: undefined }
-          : await askBroker(
-              { id: id!, topicBase },
-              { url: url!, timeoutMs, identity: seen.identity },
-            )
-      : { probe: await askHttp(http, timeoutMs), offsetMs: undefined }
+  const isHidden = installed.unseen.some(({ path }) => path === configurationFile)
+  const gateway: AskedGateway =
+    role === 'gateway'
+      ? { probe: await askHttp(http, timeoutMs) }
+      : isHidden
+        ? { probe: notAsked('its address is in the configuration') }
+        : await askBroker(values, seen, timeoutMs)
   return {
     role,
+    /** What could not be looked at; in the rest it counts as missing. */
     unseen: installed.unseen,
     node: installed.node,
     nodeRange: installed.tree?.node ?? NODE_RANGE,
     architecture: architectureOf(process.arch),
+    /** Of the installed tree, if there is one. */
     treeArchitecture: installed.tree?.architecture,
     treeProblems: installed.tree?.problems ?? [],
-    armVersion: armVersionIn(textOf('/proc/cpuinfo')),
+    armVersion: armVersionOf(machine()),
     systemd: { version: installed.systemdVersion, isRunning },
     cgroup: cgroupOf('/'),
     clock: {
@@ -94,7 +88,7 @@ export async function examine(
       isSynchronised: isRunning ? await askClock(programs) : undefined,
       offsetMs: gateway.offsetMs ?? (await offsetOverHttp(http, timeoutMs)),
     },
-    disk: diskOf(existsSync(places.state) ? places.state : '/var/lib'),
+    disk: await diskOf(existsSync(places.state) ? places.state : '/var/lib', programs),
     files: [
       fileOf(configurationFile, {
         isSecret: false,
@@ -103,6 +97,7 @@ export async function examine(
       fileOf(places.credential, { isSecret: true, isRequired: false }),
     ],
     unit: isRunning ? await askUnit(places.unit, programs).catch(() => undefined) : undefined,
+    /** Where the program is configured, whether or not it is there. */
     configurationFile,
     configurationProblems: problems,
     gatewayAddress: role === 'agent' ? (url ?? '') : http,
@@ -179,14 +174,25 @@ function httpOf({ httpHost, httpPort }: Record<string, unknown>): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${httpPort}`
 }
 
+interface AskedGateway {
+  readonly probe: GatewayProbe
+  readonly offsetMs?: number | undefined
+}
+
 async function askBroker(
-  { id, topicBase }: Readonly<Record<'id' | 'topicBase', string>>,
-  how: Omit<ProbeOptions, 'topics'>,
-) {
-  const node = id as NodeId
+  values: Record<string, unknown>,
+  { facts, identity }: Seen,
+  timeoutMs: number,
+): Promise<AskedGateway> {
+  const { url, topicBase = TOPIC_BASE_DEFAULT } = values as Record<'url' | 'topicBase', string>
+  if (facts.kind === 'hidden' && isSecure({ url })) {
+    return { probe: notAsked('it asks for the key of this node') }
+  }
+  const node = values.id as NodeId
   const state = buildTopic(topicBase, { kind: 'node-state', node })
   const telemetry = buildTopic(topicBase, { kind: 'node-telemetry-json', node })
-  const { probe, retained } = await probeGateway({ ...how, topics: [state, telemetry] })
+  const topics = [state, telemetry]
+  const { probe, retained } = await probeGateway({ url, topics, timeoutMs, identity })
   const isNodeOnline = retained.get(state) === 'online'
   return {
     probe: probe.kind === 'reached' ? { ...probe, isNodeOnline } : probe,
@@ -281,13 +287,8 @@ async function offsetOverHttp(base: string, timeoutMs: number): Promise<number |
 }
 
 async function askClock(programs: SystemPrograms): Promise<boolean | undefined> {
-  try {
-    const words = ['show', '-p', 'NTPSynchronized', '--value']
-    const { code, stdout } = await programs.run('timedatectl', words)
-    return code === 0 ? stdout.trim() === 'yes' : undefined
-  } catch {
-    return undefined
-  }
+  const said = await programs.told('timedatectl', ['show', '-p', 'NTPSynchronized', '--value'])
+  return said === undefined ? undefined : said === 'yes'
 }
 
 function textOf(path: string): string | undefined {
@@ -298,22 +299,22 @@ function textOf(path: string): string | undefined {
   }
 }
 
-/** `CPU architecture: 7`; the kernel of a Pi Zero says 7 too, and its model name ARMv6. */
-export function armVersionIn(cpuinfo: string | undefined): number | undefined {
-  if (cpuinfo === undefined) return undefined
-  if (/^model name\s*:.*ARMv6/m.test(cpuinfo)) return 6
-  const said = /^CPU architecture\s*:\s*(\d+)/m.exec(cpuinfo)?.[1]
+/** Of what uname(1) calls the machine. */
+export function armVersionOf(name: string): number | undefined {
+  if (name === 'aarch64') return 8
+  const said = /^armv(\d)/.exec(name)?.[1]
   return said === undefined ? undefined : Number(said)
 }
 
 /** Of the kernel whose /sys, /proc and boot partition are below `root`. */
-export function cgroupOf(root: string): DoctorFacts['cgroup'] {
+export function cgroupOf(root: string) {
   const at = (path: string): string | undefined => textOf(under(root, path))
   const unified = at('/sys/fs/cgroup/cgroup.controllers')
   const commandLine = at('/proc/cmdline') ?? ''
   const files = ['/boot/firmware/cmdline.txt', '/boot/cmdline.txt']
   const commandLineFile = files.find((path) => existsSync(under(root, path)))
   const isDisabledByKernel = /\bcgroup_disable=memory\b/.test(commandLine)
+  // The file is that of a Raspberry Pi.
   const rest = { isDisabledByKernel, commandLineFile }
   if (unified !== undefined) {
     return { version: 2, hasMemory: unified.split(/\s+/).includes('memory'), ...rest }
@@ -324,33 +325,20 @@ export function cgroupOf(root: string): DoctorFacts['cgroup'] {
   return { version: 1, hasMemory: /^memory\s+\d+\s+\d+\s+1$/m.test(controllers), ...rest }
 }
 
-function diskOf(path: string): DoctorFacts['disk'] {
+async function diskOf(path: string, programs: SystemPrograms) {
   try {
     const { bavail, bsize } = statfsSync(path)
-    const { fileSystem, isReadOnly } = mountOf(path)
-    return { path, freeBytes: bavail * bsize, isReadOnly, fileSystem }
+    const words = ['--noheadings', '--raw', '--output', 'FSTYPE,OPTIONS', '--target', path]
+    const said = await programs.told('findmnt', words)
+    const [fileSystem = 'unknown', options = ''] = said?.split(' ') ?? []
+    return { path, freeBytes: bavail * bsize, isReadOnly: /^ro\b/.test(options), fileSystem }
   } catch {
     return undefined
   }
 }
 
-/** The mount that a path is on: the longest that it begins with (proc(5), mountinfo). */
-function mountOf(path: string): { fileSystem: string; isReadOnly: boolean } {
-  const mounts = (textOf('/proc/self/mountinfo') ?? '').split('\n').map((line) => {
-    const [before = '', after = ''] = line.split(' - ')
-    const words = before.split(' ')
-    return { point: words[4] ?? '', options: words[5] ?? '', fileSystem: after.split(' ')[0] ?? '' }
-  })
-  const on = mounts
-    .filter(({ point }) => point !== '' && `${path}/`.startsWith(point === '/' ? '/' : `${point}/`))
-    .sort((a, b) => b.point.length - a.point.length)[0]
-  return {
-    fileSystem: on?.fileSystem ?? 'unknown',
-    isReadOnly: on?.options.split(',').includes('ro') ?? false,
-  }
-}
-
-export function fileOf(path: string, kind: Pick<FileFacts, 'isSecret' | 'isRequired'>): FileFacts {
+/** `isRequired`: the unit has to read it, by a path through directories that it may pass. */
+export function fileOf(path: string, kind: { isSecret: boolean; isRequired: boolean }) {
   const seen = statsOf(path)
   const mode = seen === undefined ? undefined : seen.mode & 0o7777
   return { path, mode, isRootOwned: seen?.uid === 0, ...kind }

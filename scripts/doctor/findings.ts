@@ -8,71 +8,12 @@ import {
   EXIT_LEFT,
   EXIT_NOT_ALLOWED,
 } from '../../shared/runtime/errors.ts'
-import type { AskedUnit } from '../install/collect-facts.ts'
-import type { Facts } from '../install/facts.ts'
 import { placesOf, SYSTEMD_LEAST } from '../install/places.ts'
 import { isNewEnough } from '../install/plan.ts'
-import type { Role } from '../package/architectures.ts'
-import type { Unseen } from '../path-faults.ts'
+import type { DoctorFacts } from './collect-facts.ts'
 import { AS_ROOT, type Finding, fail, installCommand, ok, warn } from './finding.ts'
-import { fleetFindings, type GatewayProbe, gatewayFinding, nameFinding } from './gateway-finding.ts'
-import { type SecurityFacts, securityFindings } from './security-findings.ts'
-
-export interface FileFacts {
-  readonly path: string
-  /** Absent: it is not there. */
-  readonly mode: number | undefined
-  readonly isRootOwned: boolean
-  /** Whether the path leads through directories that the unit may pass. */
-  readonly isRequired: boolean
-  readonly isSecret: boolean
-}
-
-export interface DoctorFacts {
-  readonly role: Role
-  /** What could not be looked at; in the rest it counts as missing. */
-  readonly unseen: readonly Unseen[]
-  readonly node: Facts['node']
-  readonly nodeRange: string
-  readonly architecture: string
-  /** Of the installed tree, if there is one. */
-  readonly treeArchitecture: string | undefined
-  readonly treeProblems: readonly string[]
-  /** /proc/cpuinfo's `CPU architecture` on ARM. */
-  readonly armVersion: number | undefined
-  readonly systemd: { readonly version: number | undefined; readonly isRunning: boolean }
-  readonly cgroup: {
-    readonly version: 1 | 2 | undefined
-    readonly hasMemory: boolean
-    readonly isDisabledByKernel: boolean
-    /** Of a Raspberry Pi. */
-    readonly commandLineFile: string | undefined
-  }
-  readonly clock: {
-    readonly nowMs: number
-    readonly isSynchronised: boolean | undefined
-    readonly offsetMs: number | undefined
-  }
-  readonly disk:
-    | {
-        readonly path: string
-        readonly freeBytes: number
-        readonly isReadOnly: boolean
-        readonly fileSystem: string
-      }
-    | undefined
-  readonly files: readonly FileFacts[]
-  readonly unit:
-    | Pick<AskedUnit, 'isLoaded' | 'isEnabled' | 'activeState' | 'exitStatus' | 'statusText'>
-    | undefined
-  /** Where the program is configured, whether or not it is there. */
-  readonly configurationFile: string
-  readonly configurationProblems: readonly string[]
-  readonly gatewayAddress: string
-  readonly gateway: GatewayProbe
-  readonly id: string | undefined
-  readonly security: SecurityFacts
-}
+import { fleetFindings, gatewayFinding, nameFinding } from './gateway-finding.ts'
+import { securityFindings } from './security-findings.ts'
 
 const MIB = 1024 * 1024
 const DISK_FAIL_BYTES = 32 * MIB
@@ -259,16 +200,6 @@ function configurationFinding(facts: DoctorFacts): Finding {
   return fail('configuration', configurationProblems.join('; '), fix)
 }
 
-/** What the exit codes of our programs mean to the one who looks after the unit. */
-function meaningOfExit(code: number): string {
-  if (code === EXIT_CONFIG) return 'its configuration is wrong'
-  if (code === EXIT_NOT_ALLOWED) {
-    return 'the gateway does not take it: its id is taken by another node'
-  }
-  if (code === EXIT_LEFT) return 'it was drained and has left'
-  return `it ended with ${code}`
-}
-
 function unitFinding({ unit, role }: DoctorFacts): Finding {
   const name = placesOf(role).unit
   if (unit === undefined || !unit.isLoaded) {
@@ -276,42 +207,38 @@ function unitFinding({ unit, role }: DoctorFacts): Finding {
   }
   const { activeState, exitStatus, statusText, isEnabled } = unit
   const log = `journalctl -u ${name} -n 20`
+  const isRefused = statusText.startsWith('refused: ')
+  const anew = 'on the gateway: obelisk token create <id> --replace'
   if (activeState === 'active') {
     if (!isEnabled) {
-      return warn(
-        'unit',
-        `${name} runs, and does not start at boot`,
-        `sudo systemctl enable ${name}`,
-      )
+      const message = `${name} runs, and does not start at boot`
+      return warn('unit', message, `sudo systemctl enable ${name}`)
     }
-    if (statusText.startsWith('refused: ')) {
-      const fix =
-        'on the gateway: obelisk token create <id> --replace; here: sudo obelisk agent enroll --again'
-      return fail('unit', `${name} runs, and the gateway does not take it (${statusText})`, fix)
+    if (!isRefused) return ok('unit', `${name} runs${statusText === '' ? '' : `: ${statusText}`}`)
+    const message = `${name} runs, and the gateway does not take it (${statusText})`
+    return fail('unit', message, `${anew}; here: sudo obelisk agent enroll --again`)
+  }
+  if (isRefused) {
+    const message = `${name}: the gateway gave it no identity (${statusText})`
+    return fail('unit', message, `${log}; ${anew}`)
+  }
+  switch (exitStatus) {
+    case EXIT_CONFIG: {
+      const fix = `${log}; sudo editor ${placesOf(role).configuration}`
+      return fail('unit', `${name}: its configuration is wrong`, fix)
     }
-    return ok('unit', `${name} runs${statusText === '' ? '' : `: ${statusText}`}`)
-  }
-  if (statusText.startsWith('refused: ')) {
-    const fix = `${log}; on the gateway: obelisk token create <id> --replace`
-    return fail('unit', `${name}: the gateway gave it no identity (${statusText})`, fix)
-  }
-  if (exitStatus === EXIT_CONFIG) {
-    return fail(
-      'unit',
-      `${name}: ${meaningOfExit(exitStatus)}`,
-      `${log}; sudo editor ${placesOf(role).configuration}`,
-    )
-  }
-  if (exitStatus === EXIT_NOT_ALLOWED) {
-    const fix = `obelisk node ls   # then sudo obelisk install --role ${role} --id <another>`
-    return fail('unit', `${name}: ${meaningOfExit(exitStatus)}`, fix)
-  }
-  if (exitStatus === EXIT_LEFT) {
-    const fix = `obelisk node drain <id> --undo; sudo systemctl start ${name}`
-    return warn('unit', `${name}: ${meaningOfExit(exitStatus)}`, fix)
+    case EXIT_NOT_ALLOWED: {
+      const message = `${name}: the gateway does not take it: its id is taken by another node`
+      const fix = `obelisk node ls   # then sudo obelisk install --role ${role} --id <another>`
+      return fail('unit', message, fix)
+    }
+    case EXIT_LEFT: {
+      const fix = `obelisk node drain <id> --undo; sudo systemctl start ${name}`
+      return warn('unit', `${name}: it was drained and has left`, fix)
+    }
   }
   if (activeState === 'inactive') {
     return fail('unit', `${name} does not run`, `sudo systemctl start ${name}`)
   }
-  return fail('unit', `${name} is ${activeState}: ${meaningOfExit(exitStatus)}`, log)
+  return fail('unit', `${name} is ${activeState}: it ended with ${exitStatus}`, log)
 }

@@ -2,8 +2,8 @@
 import type { DetectorView } from '../../shared/protocol/views.ts'
 import { MISSING, RECOVER } from '../commands/detector.ts'
 import { printable } from '../commands/streams.ts'
+import type { DoctorFacts } from './collect-facts.ts'
 import { AS_ROOT, type Finding, fail, installCommand, ok, warn } from './finding.ts'
-import type { DoctorFacts } from './findings.ts'
 
 export type GatewayProbe =
   | {
@@ -45,40 +45,26 @@ export function gatewayFinding({ gateway, gatewayAddress, role, unit }: DoctorFa
     return fail(check, `${at} does not answer as a gateway (${detail})`, fix)
   }
   const start = 'on the gateway: sudo systemctl start obelisk-gateway'
-  switch (kind) {
-    case 'name':
-      return fail(check, `the name in ${at} is not known (${detail})`, setUrl)
-    case 'refused':
-      return fail(
-        check,
-        `nothing listens at ${at}`,
-        at.startsWith('mqtts:')
-          ? start
-          : `${start}; if it is secured: ${setUrl} --token-file <file>; ${TUNNEL}`,
-      )
-    case 'silent':
-      return fail(
-        check,
-        `${at} does not answer (${detail})`,
-        'ip route; ping the host: a firewall or the network',
-      )
-    case 'not-authorised':
-      return fail(
-        check,
-        `${at} refuses this node (${detail})`,
-        'on the gateway: obelisk node ls; obelisk security log says why; a node that was revoked needs a new token',
-      )
-    case 'not-tls':
-      return fail(check, `no secured gateway at ${at} (${detail})`, `${setUrl}; ${TUNNEL}`)
-    case 'other-fleet':
-      return fail(
-        check,
-        `the gateway at ${at} is another fleet's: ${detail}`,
-        `${setUrl}; for a new gateway a new token: obelisk token create`,
-      )
-    case 'not-a-gateway':
-      return fail(check, `${at} is not an MQTT broker (${detail})`, setUrl)
+  const open = `${start}; if it is secured: ${setUrl} --token-file <file>; ${TUNNEL}`
+  const words: Readonly<Record<typeof kind, readonly [message: string, fix: string]>> = {
+    name: [`the name in ${at} is not known (${detail})`, setUrl],
+    refused: [`nothing listens at ${at}`, at.startsWith('mqtts:') ? start : open],
+    silent: [
+      `${at} does not answer (${detail})`,
+      'ip route; ping the host: a firewall or the network',
+    ],
+    'not-authorised': [
+      `${at} refuses this node (${detail})`,
+      'on the gateway: obelisk node ls; obelisk security log says why; a node that was revoked needs a new token',
+    ],
+    'not-tls': [`no secured gateway at ${at} (${detail})`, `${setUrl}; ${TUNNEL}`],
+    'other-fleet': [
+      `the gateway at ${at} is another fleet's: ${detail}`,
+      `${setUrl}; for a new gateway a new token: obelisk token create`,
+    ],
+    'not-a-gateway': [`${at} is not an MQTT broker (${detail})`, setUrl],
   }
+  return fail(check, ...words[kind])
 }
 
 /** Somebody else is online under our name while our unit is not. */

@@ -1,5 +1,5 @@
 /** Looks at the system, or at the files of one below another root, for the plan to decide on. */
-import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { architectureOf } from '../../shared/runtime/architecture.ts'
 import { fault, namedText, unreadable } from '../fault.ts'
@@ -67,7 +67,9 @@ export async function collectFacts(
     // Of another root only the package tells.
     architecture: root === '/' ? architectureOf(process.arch) : (best?.architecture ?? ''),
     node: await findNode(root, best?.node ?? NODE_RANGE, programs),
-    systemdVersion: isLive ? await askVersion(programs) : versionBelow(root),
+    systemdVersion: numberIn(
+      isLive ? await programs.told('systemctl', ['--version']) : packagedVersion(root, 'systemd'),
+    ),
     isLive,
     tree,
     offered,
@@ -158,48 +160,30 @@ export async function findNode(
   return found
 }
 
+/** As if it were not there where it is for another machine, or not executable. */
 async function askNode(path: string, programs: SystemPrograms) {
-  try {
-    const { code, stdout } = await programs.run(path, ['--version'])
-    return code === 0 ? { version: stdout.trim().replace(/^v/, '') } : undefined
-  } catch {
-    // It is for another machine, or not executable: as if it were not there.
-    return undefined
-  }
+  const version = await programs.told(path, ['--version'])
+  return version === undefined ? undefined : { version: version.replace(/^v/, '') }
 }
 
 /** Below another root the package manager of Debian knows the version; of another Node nobody does. */
 function packagedNode(root: string, path: string): string | undefined {
+  if (path !== '/usr/bin/node') return undefined
+  return /^\d+\.\d+\.\d+/.exec(packagedVersion(root, 'nodejs') ?? '')?.[0]
+}
+
+/** Of a package that is installed, without an epoch. */
+function packagedVersion(root: string, name: string): string | undefined {
   const status = under(root, '/var/lib/dpkg/status')
-  if (path !== '/usr/bin/node' || !existsSync(status)) return undefined
+  if (!existsSync(status)) return undefined
   const entry = readFileSync(status, 'utf8')
     .split('\n\n')
-    .find((one) => one.startsWith('Package: nodejs\n') && /^Status: .* installed$/m.test(one))
-  return entry && /^Version: (?:\d+:)?(\d+\.\d+\.\d+)/m.exec(entry)?.[1]
+    .find((one) => one.startsWith(`Package: ${name}\n`) && /^Status: .* installed$/m.test(one))
+  return entry && /^Version: (?:\d+:)?(.*)$/m.exec(entry)?.[1]
 }
 
-async function askVersion(programs: SystemPrograms): Promise<number | undefined> {
-  const { stdout } = await programs.run('systemctl', ['--version'])
-  return numberIn(stdout)
-}
-
-/** Below another root the version is in the name of systemd's library. */
-function versionBelow(root: string): number | undefined {
-  const namesIn = (path: string): string[] => (existsSync(path) ? readdirSync(path) : [])
-  const lib = under(root, '/usr/lib')
-  // Debian's own is in the directory of the architecture.
-  const triplets = namesIn(lib).filter((name) => name.includes('-linux-'))
-  const library = [
-    ...['/usr/lib/systemd', '/lib/systemd'].map((path) => under(root, path)),
-    ...triplets.map((triplet) => join(lib, triplet, 'systemd')),
-  ]
-    .flatMap(namesIn)
-    .find((name) => name.startsWith('libsystemd-shared-'))
-  return library === undefined ? undefined : numberIn(library)
-}
-
-function numberIn(text: string): number | undefined {
-  const digits = /\d+/.exec(text)?.[0]
+function numberIn(text: string | undefined): number | undefined {
+  const digits = /\d+/.exec(text ?? '')?.[0]
   return digits === undefined ? undefined : Number(digits)
 }
 

@@ -78,6 +78,12 @@ export class SystemPrograms {
     return { ...(await ended), stdout }
   }
 
+  /** What it prints; nothing where it is missing, cannot run here, or fails. */
+  async told(name: string, argv: readonly string[]): Promise<string | undefined> {
+    const { code, stdout } = await this.run(name, argv).catch(() => ({ code: 1, stdout: '' }))
+    return code === 0 ? stdout.trim() : undefined
+  }
+
   /** As `run`, for whoever may not be there any more when it ends. */
   runNow(name: string, argv: readonly string[]): void {
     spawnSync(name, [...argv], { stdio: 'ignore', env: this.#environment })

@@ -6,9 +6,14 @@ import { dirname, join } from 'node:path'
 import { Aedes } from 'aedes'
 import t, { type Test } from 'tap'
 import { runCommand } from '../../scripts/commands/program.ts'
-import { armVersionIn, cgroupOf, fileOf } from '../../scripts/doctor/collect-facts.ts'
+import {
+  armVersionOf,
+  cgroupOf,
+  type DoctorFacts,
+  fileOf,
+} from '../../scripts/doctor/collect-facts.ts'
 import type { Finding } from '../../scripts/doctor/finding.ts'
-import { type DoctorFacts, judge } from '../../scripts/doctor/findings.ts'
+import { judge } from '../../scripts/doctor/findings.ts'
 import { probeGateway } from '../../scripts/doctor/gateway-probe.ts'
 import { AppError } from '../../shared/runtime/errors.ts'
 import { withoutRights } from '../support/without-rights.ts'
@@ -41,6 +46,7 @@ const WELL: DoctorFacts = {
     activeState: 'active',
     exitStatus: 0,
     statusText: 'joined mqtt://gw as edge-1',
+    ...{ isMasked: false, needsReload: false, restarts: 0 },
   },
   configurationFile: '/etc/obelisk/agent.toml',
   configurationProblems: [],
@@ -50,7 +56,7 @@ const WELL: DoctorFacts = {
   security: {
     ...{ folder: '/var/lib/obelisk-agent/identity', identity: { kind: 'none' }, exposed: [] },
     ...{ isOpenBeyondLoopback: false, isUrlSecure: false, token: undefined },
-    ...{ listens: undefined, socket: undefined },
+    ...{ listens: undefined, socket: undefined, status: undefined },
   },
 }
 
@@ -300,13 +306,12 @@ t.test('a file that may not be looked at ends no visit', async (t) => {
 })
 
 t.test('kernels are read as they are', (t) => {
-  t.equal(
-    armVersionIn('model name\t: ARMv6-compatible processor rev 7 (v6l)\nCPU architecture: 7\n'),
-    6,
-  )
-  t.equal(armVersionIn('processor\t: 0\nCPU architecture: 8\n'), 8)
-  t.equal(armVersionIn('model name\t: Intel\n'), undefined)
-  t.equal(armVersionIn(undefined), undefined)
+  for (const [name, version] of [
+    ...[['armv6l', 6] as const, ['armv7l', 7] as const, ['aarch64', 8] as const],
+    ['x86_64', undefined] as const,
+  ]) {
+    t.equal(armVersionOf(name), version, name)
+  }
   const root = t.testdir()
   const put = (path: string, text: string): void => {
     mkdirSync(dirname(join(root, path)), { recursive: true })

@@ -865,6 +865,9 @@ t.test('a Node of the other root that Debian packaged is asked its version there
   t.match(await install('install ok installed', old), /^71 .*\/usr\/bin\/node is Node 18\.20\.4; /)
   t.match(await install('deinstall ok config-files', old), /^0 /, 'it is of somebody else')
   t.match(await install('install ok installed', '1:20.19.2+dfsg-1'), /^0 /)
+  const systemd = 'Package: systemd\nStatus: install ok installed\nVersion:'
+  t.match(await install('x', `1\n\n${systemd} 247.3-7`), /^71 .*this is systemd 247; Obelisk needs/)
+  t.match(await install('x', `1\n\n${systemd} 252.39-1~deb12u1`), /^0 /)
 })
 
 t.test('on a full disk it says so, and what was there stays', async (t) => {
