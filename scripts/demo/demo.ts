@@ -23,9 +23,6 @@ ${DEMO_OPTIONS.map(({ flags, value, about }) => `  ${`${flags} ${value}`.padEnd(
   -h, --help       show this
 `
 
-const AGENTS = ['edge-a', 'edge-b', 'edge-c', 'edge-d']
-const REPLICAS = 2
-const FIELDS = 'precip:f32,visits:i32'
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 interface DemoOptions {
@@ -66,10 +63,7 @@ class Demo {
     })
     // It may be rejected while nobody waits for it.
     this.#stopped.catch(() => {})
-    const { width, height, tile } = this.#rain.geometry
-    const grid = { width, height, tile }
-    const fleet = { grid, fields: FIELDS, replicas: REPLICAS, agents: AGENTS, environment }
-    this.#fleet = new Fleet(fleet, (error) => this.#stop(error))
+    this.#fleet = new Fleet(this.#rain.geometry, environment, (error) => this.#stop(error))
   }
 
   async run(): Promise<number> {

@@ -7,13 +7,8 @@ import { messageOf } from '../../shared/runtime/errors.ts'
 import { fault } from '../fault.ts'
 import { type FleetError, FleetProcess } from './fleet-process.ts'
 
-export interface FleetOptions {
-  readonly grid: GridSize
-  readonly fields: string
-  readonly replicas: number
-  readonly agents: readonly string[]
-  readonly environment: NodeJS.ProcessEnv
-}
+const AGENTS = ['edge-a', 'edge-b', 'edge-c', 'edge-d']
+const CELLS = ['--fields', 'precip:f32,visits:i32', '--replicas', '2']
 
 export interface Ports {
   readonly mqtt: number
@@ -29,20 +24,20 @@ const ENTRY = fileURLToPath(new URL('../obelisk.js', import.meta.url))
 
 /** A gateway and agents on this machine, each a process of its own, in a temporary folder. */
 export class Fleet {
-  readonly #options: FleetOptions
+  readonly #grid: GridSize
   readonly #folder = makeFolder()
   readonly gateway: FleetProcess
   readonly agents: ReadonlyMap<string, FleetProcess>
   #ports: Ports = { mqtt: 0, http: 0 }
   #isClosed = false
 
-  constructor(options: FleetOptions, onLost: (error: FleetError) => void) {
-    this.#options = options
-    const environment = withoutSettings(options.environment)
+  constructor(grid: GridSize, settings: NodeJS.ProcessEnv, onLost: (error: FleetError) => void) {
+    this.#grid = grid
+    const environment = withoutSettings(settings)
     const create = (name: string): FleetProcess =>
       new FleetProcess({ name, entry: ENTRY, environment }, onLost)
     this.gateway = create('gateway')
-    this.agents = new Map(options.agents.map((id) => [id, create(id)]))
+    this.agents = new Map(AGENTS.map((id) => [id, create(id)]))
   }
 
   get folder(): string {
@@ -56,14 +51,13 @@ export class Fleet {
 
   async startGateway(): Promise<void> {
     this.#assertOpen()
-    const { grid, fields, replicas } = this.#options
+    const { width, height, tile } = this.#grid
     const ready = await this.gateway.start([
       'gateway',
       ...['--config', '/dev/null'],
       ...['--port', String(this.#ports.mqtt), '--http-port', String(this.#ports.http)],
       ...['--data', join(this.#folder, 'gateway')],
-      ...['--grid', `${grid.width}x${grid.height}`, '--tile', String(grid.tile)],
-      ...['--fields', fields, '--replicas', String(replicas)],
+      ...['--grid', `${width}x${height}`, '--tile', String(tile), ...CELLS],
     ])
     this.#ports = { mqtt: portOf(ready, 'mqtt'), http: portOf(ready, 'http') }
   }

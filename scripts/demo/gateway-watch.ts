@@ -2,12 +2,8 @@ import type { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import type { RingView } from '../../shared/protocol/views.ts'
 import { connect, type Obelisk } from '../client/connect.ts'
 import { gatewayClient } from '../client/node-carrier.ts'
+import type { Ports } from './fleet.ts'
 import { TaskClient } from './task-client.ts'
-
-export interface WatchedPorts {
-  readonly mqtt: number
-  readonly http: number
-}
 
 export interface Notice {
   readonly code: string
@@ -42,10 +38,7 @@ export class GatewayWatch {
   isUp = true
 
   /** `onFault` is told what must never happen. */
-  static async open(
-    { mqtt, http }: WatchedPorts,
-    onFault: (error: Error) => void,
-  ): Promise<GatewayWatch> {
+  static async open({ mqtt, http }: Ports, onFault: (error: Error) => void): Promise<GatewayWatch> {
     const url = `http://127.0.0.1:${http}`
     const doors = [await connect(`mqtt://127.0.0.1:${mqtt}`), await connect(url)] as const
     const watch = new GatewayWatch(doors, url, onFault)

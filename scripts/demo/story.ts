@@ -41,7 +41,6 @@ const BURST_WRITES = 2
 /** Tasks that are open longer than this after the stream are told of. */
 const DRAIN_MS = 500
 const PUT_ROWS = 48
-const STREAM = { openMax: 8, tasksPerSecond: 60 }
 
 /** What happens in the demo, in order. */
 export class Story {
@@ -139,7 +138,7 @@ export class Story {
 
   async #stream() {
     const { streamMs } = this.#options
-    const stream = new TaskStream(STREAM, this.#watch.tasks, this.#rain.geometry, this.#random)
+    const stream = new TaskStream(this.#watch.tasks, this.#rain.geometry, this.#random)
     const startMs = performance.now()
     this.#note('a stream of tasks begins: stat of precip, add of 1 to visits')
     stream.start()

@@ -2,55 +2,43 @@ import type { Random } from '../../shared/core/random.ts'
 import type { Geometry, Region } from '../../shared/grid/geometry.ts'
 import type { SubmittedTask, TaskClient, TaskRequest } from './task-client.ts'
 
-export interface TaskStreamOptions {
-  /** Tasks that wait for their end at the same time. */
-  readonly openMax: number
-  /** No faster than this, so that the machine stays usable. */
-  readonly tasksPerSecond: number
-}
-
+/** Tasks that wait for their end at the same time. */
+const OPEN_MAX = 8
+/** No faster than this, so that the machine stays usable. */
+const TASKS_PER_SECOND = 60
 const REGION_SIDE_MIN = 8
 
 /** Random tasks, one after the other with several open at any time, until it is stopped. */
 export class TaskStream {
-  readonly #options: TaskStreamOptions
   readonly #client: TaskClient
   readonly #geometry: Geometry
   readonly #random: Random
-  readonly #tasks: SubmittedTask[] = []
   #timer: NodeJS.Timeout | undefined
 
-  constructor(options: TaskStreamOptions, client: TaskClient, geometry: Geometry, random: Random) {
-    this.#options = options
+  constructor(client: TaskClient, geometry: Geometry, random: Random) {
     this.#client = client
     this.#geometry = geometry
     this.#random = random
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.#step(), 1000 / this.#options.tasksPerSecond)
+    this.#timer = setInterval(() => this.#step(), 1000 / TASKS_PER_SECOND)
   }
 
-  /** Submits no more; resolves once every task of it has ended. */
+  /** Submits no more; resolves once every task has ended. */
   async stop(): Promise<void> {
     clearInterval(this.#timer)
-    await Promise.all(this.#tasks.map((task) => task.ended))
+    await Promise.all(this.#client.open.map((task) => task.ended))
   }
 
   /** Some at once: reads of the whole grid, which every node has a part of, or writes. */
   burst(op: 'stat' | 'add', tasks: number): SubmittedTask[] {
     const draw = (): TaskRequest => (op === 'stat' ? wholeStat(this.#geometry) : this.#randomAdd())
-    return Array.from({ length: tasks }, () => this.#submit(draw()))
+    return Array.from({ length: tasks }, () => this.#client.submit(draw()))
   }
 
   #step(): void {
-    if (this.#client.open.length < this.#options.openMax) this.#submit(this.#draw())
-  }
-
-  #submit(request: TaskRequest): SubmittedTask {
-    const task = this.#client.submit(request)
-    this.#tasks.push(task)
-    return task
+    if (this.#client.open.length < OPEN_MAX) this.#client.submit(this.#draw())
   }
 
   #draw(): TaskRequest {
