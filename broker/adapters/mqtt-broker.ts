@@ -1,7 +1,6 @@
 /** The MQTT side of the gateway: Aedes, with a gate before each of its clients. */
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
 import { Aedes } from 'aedes'
 import { writeToStream } from 'mqtt-packet'
 import type { NodeId } from '../../shared/core/ids.ts'
@@ -12,19 +11,23 @@ import { AppError, EXIT_SOFTWARE, messageOf } from '../../shared/runtime/errors.
 import type { Logger } from '../../shared/runtime/logger.ts'
 import type { ConnectionId } from '../core/events.ts'
 import { ByteBudget } from './byte-budget.ts'
+import { CleanClient, type CleanClientShared } from './mqtt-clean-client.ts'
 import { type Connection, encodePublish, NOBODY } from './mqtt-connection.ts'
 import { Connections } from './mqtt-connections.ts'
 import { BROKER_ID, Delivery, type Done, type Published } from './mqtt-delivery.ts'
 import { type BrokerCounters, Figures, newTraffic, Tally } from './mqtt-figures.ts'
-import { Gate, type GateOptions, type GatePort, type GateShared } from './mqtt-gate.ts'
+import { Gate, type GatePort } from './mqtt-gate.ts'
+import type { GateClient, GateOptions, GateShared } from './mqtt-gate-parts.ts'
 import { BrokerHooks, type BrokerParts, type MqttBrokerPort } from './mqtt-hooks.ts'
-import { parseNothing } from './mqtt-inlet.ts'
+import { AedesStream, clientOf } from './mqtt-inlet.ts'
+import { KeepAlives } from './mqtt-keep-alives.ts'
 import {
   gateOptionsFor,
   MQTT_LIMITS,
   type MqttBrokerOptions,
   type MqttLimits,
 } from './mqtt-options.ts'
+import type { Connect } from './mqtt-packets.ts'
 import { BoundedPersistence } from './mqtt-persistence.ts'
 import { RetainedStore } from './mqtt-retained.ts'
 import { RetainedJournal } from './mqtt-retained-journal.ts'
@@ -65,6 +68,7 @@ export class MqttBroker {
   readonly topics: TopicViews
   readonly #hooks: BrokerHooks
   readonly #aedes: Aedes
+  readonly #cleanShared: CleanClientShared
   readonly #door: SecureDoor | undefined
   readonly #server: Server
   readonly #traffic = newTraffic()
@@ -141,7 +145,7 @@ export class MqttBroker {
     }
     this.#hooks = new BrokerHooks(this.#parts)
     this.#gatePort = {
-      connectArrived: (gate, id) => connections.connectArrived(gate, id),
+      connectArrived: (gate, connect) => this.#clientFor(gate, connect),
       refused: (gate, reason) => {
         refused.add(reason)
         logger?.debug({ reason, remote: gate.remoteAddress }, 'MQTT connection refused')
@@ -150,9 +154,19 @@ export class MqttBroker {
         const connection = connections.closed(gate)
         if (connection !== undefined) this.#hooks.connectionClosed(connection)
       },
+      ended: (gate) => {
+        const connection = connections.at(gate)
+        // In the next turn its client has seen that, too.
+        if (connection !== undefined) setImmediate(() => this.#hooks.connectionEnded(connection))
+      },
       ...(fetch && { handOver: (socket, first) => fetch.take(socket, first) }),
     }
     this.#aedes = this.#createAedes()
+    this.#cleanShared = {
+      ...{ hooks: this.#hooks, delivery, subscribers, persistence },
+      keepAlives: new KeepAlives(),
+      silent: () => refused.add('keepalive-timeout'),
+    }
     this.#door = secure && this.#openDoor(secure)
     this.#server = createServer(
       {
@@ -356,10 +370,16 @@ export class MqttBroker {
   #accept(socket: Socket, principal: Principal): void {
     if (this.#parts.connections.makeRoom()) this.#parts.refused.add('pre-connect-full')
     const gate = new Gate(socket, this.#gateOptions, this.#gateShared, this.#gatePort)
-    const connection = this.#parts.connections.add(gate, principal)
-    parseNothing(this.#aedes.handle(gate as unknown as Duplex))
-    // In the next turn Aedes has seen that, too.
-    gate.once('close', () => setImmediate(() => this.#hooks.connectionEnded(connection)))
+    this.#parts.connections.add(gate, principal)
+  }
+
+  #clientFor(gate: Gate, { clientId, isClean }: Connect): GateClient | undefined {
+    const connection = this.#parts.connections.connectArrived(gate, clientId)
+    if (connection === undefined) return undefined
+    if (isClean) return new CleanClient(connection, this.#cleanShared)
+    const stream = new AedesStream(gate)
+    stream.handleBy(this.#aedes)
+    return stream
   }
 
   #createAedes(): Aedes {
@@ -378,16 +398,19 @@ export class MqttBroker {
       maxTopicLevels: this.#gateOptions.packetBounds.topicLevelsMax,
       persistence: this.#parts.persistence,
       authenticate: (client, name, password, done) =>
-        hooks.entrance.authenticate(client, name, password, done),
-      authorizePublish: (client, packet, done) => hooks.publishes.authorize(client, packet, done),
+        hooks.entrance.authenticate(clientOf(client), name, password, done),
+      authorizePublish: (client, packet, done) =>
+        hooks.publishes.authorize(clientOf(client), packet, done),
       // Aedes would send a message for `a` at the QoS of the filter `a`, where `#` was granted more. What it
       // grants is what was asked for.
       authorizeSubscribe: (client, subscription, done) =>
         done(
           null,
-          hooks.authorizeSubscribe(client, subscription) ? { ...subscription, qos: 2 } : null,
+          hooks.authorizeSubscribe(clientOf(client), subscription)
+            ? { ...subscription, qos: 2 }
+            : null,
         ),
-      authorizeForward: (client, packet) => hooks.authorizeForward(client, packet),
+      authorizeForward: (client, packet) => hooks.authorizeForward(clientOf(client), packet),
     })
     // What it tells itself of each client and each subscription nobody else may hear.
     const publish = (packet: Published, client: unknown, done = client as Done): void => {

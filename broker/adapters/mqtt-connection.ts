@@ -3,8 +3,9 @@ import type { NodeId } from '../../shared/core/ids.ts'
 import { identityOf, type Principal } from '../../shared/protocol/access.ts'
 import type { ToldEvent } from '../../shared/protocol/security-events.ts'
 import type { Speaker } from './mqtt-access.ts'
-import type { DeliveringClient } from './mqtt-delivery.ts'
+import type { BrokerClient } from './mqtt-delivery.ts'
 import type { Gate } from './mqtt-gate.ts'
+import { PUBREL } from './mqtt-packets.ts'
 import type { RetainedDelivery } from './mqtt-retained.ts'
 import type { Qos } from './mqtt-subscribers.ts'
 
@@ -27,8 +28,8 @@ export class Connection implements Speaker {
   /** Where it came from, as limits count it (source.ts); empty where nobody counts. */
   readonly source: string
   isRevoked = false
-  /** Set once Aedes has registered the client. */
-  client: DeliveringClient | undefined
+  /** Set once its CONNECT was accepted. */
+  client: BrokerClient | undefined
   node: NodeId | undefined
   isAdmitted = false
   /** The client id, if this connection uses a persistent session. */
@@ -154,9 +155,11 @@ export function writeLength(packet: Buffer, bodyBytes: number): void {
   }
 }
 
-/** A PUBACK or a PUBREC. */
+/** A packet of an id alone, as a PUBACK. */
 export function encodeAcknowledgement(type: number, id: number): Buffer {
-  return Buffer.from([type << 4, 2, id >> 8, id & 0xff])
+  // [MQTT-3.6.1-1]
+  const flags = type === PUBREL ? 2 : 0
+  return Buffer.from([(type << 4) | flags, 2, id >> 8, id & 0xff])
 }
 
 /** A topic as it stands in a PUBLISH: with its length before it. */

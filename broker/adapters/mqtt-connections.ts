@@ -1,10 +1,10 @@
 /** All connections: who waits with its CONNECT, who is a node, and who speaks for which node. */
-import type { Client } from 'aedes'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { sourceOf } from '../../shared/core/source.ts'
 import { ANYONE, GATEWAY, type Principal } from '../../shared/protocol/access.ts'
 import type { ConnectionId } from '../core/events.ts'
 import { Connection } from './mqtt-connection.ts'
+import type { BrokerClient } from './mqtt-delivery.ts'
 import type { Gate } from './mqtt-gate.ts'
 import { shareOf } from './places.ts'
 
@@ -96,19 +96,19 @@ export class Connections {
     return connection
   }
 
-  /** False when there is no room for one more client. */
-  connectArrived(gate: Gate, clientId: string): boolean {
+  /** Nothing when there is no room for one more client. */
+  connectArrived(gate: Gate, clientId: string): Connection | undefined {
     this.#waiting.delete(gate)
     const connection = this.#byGate.get(gate)
     if (connection !== undefined && this.#isOwnClient(connection, clientId)) {
       connection.principal = GATEWAY
       this.#probe = gate
-      return true
+      return connection
     }
-    if (this.#connected.size >= this.#bounds.connectionsMax) return false
+    if (this.#connected.size >= this.#bounds.connectionsMax) return undefined
     this.#connected.add(gate)
     this.#connectedMaximum = Math.max(this.#connectedMaximum, this.#connected.size)
-    return true
+    return connection
   }
 
   /**
@@ -207,8 +207,12 @@ export class Connections {
     }
   }
 
-  of(client: Client | null): Connection | undefined {
-    return client === null ? undefined : this.#byGate.get(client.conn as unknown as Gate)
+  of(client: BrokerClient | null): Connection | undefined {
+    return client === null ? undefined : this.#byGate.get(client.conn.gate)
+  }
+
+  at(gate: Gate): Connection | undefined {
+    return this.#byGate.get(gate)
   }
 
   /** The gateway's own client, while it is connected. */

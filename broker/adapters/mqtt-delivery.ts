@@ -2,8 +2,8 @@
  * Stands where Aedes has its emitter and its way there: it would copy and hand on a message once for each filter that
  * matches. Here it goes to each client once, at the highest QoS that it was granted [MQTT-3.3.5-1].
  */
-import type { Client } from 'aedes'
 import type { Connection } from './mqtt-connection.ts'
+import type { Gate } from './mqtt-gate.ts'
 import type { BoundedPersistence, StoredPacket } from './mqtt-persistence.ts'
 import type { Qos, Subscribers } from './mqtt-subscribers.ts'
 
@@ -17,15 +17,22 @@ export type Published = Pick<StoredPacket, 'topic' | 'payload' | 'qos' | 'retain
   readonly clientId?: string | undefined
 }
 
-/** Part of Aedes' client that its types leave out. */
-export interface DeliveringClient extends Client {
+/** A client as the parts of the broker know it: our own (mqtt-clean-client.ts), or Aedes', which has these names. */
+export interface BrokerClient {
+  readonly id: string
+  /** Its session ends with its connection. */
+  readonly clean: boolean
+  readonly closed: boolean
+  readonly conn: { readonly gate: Gate }
   deliver0(packet: object, done: () => void): void
   deliverQoS(packet: object, done: () => void): void
-  /** The next packet id; see mqtt-entrance.ts. */
-  _nextId: number
+  /** One packet less is under way; more are read when there are none. */
+  _nextBatch(): void
+  /** Where it is not clean: the next packet id; see mqtt-entrance.ts. */
+  _nextId?: number
 }
 
-type ThereConnection = Connection & { readonly client: DeliveringClient }
+type ThereConnection = Connection & { readonly client: BrokerClient }
 
 export interface DeliveryParts {
   readonly sessions: Pick<
@@ -112,7 +119,7 @@ export class Delivery {
     else if (client.clean || !copy.retain) client.deliverQoS(copy, done)
     else {
       // Aedes takes what has the flag for an answer to a SUBSCRIBE, whose id no session has to know.
-      const messageId = client._nextId
+      const messageId = client._nextId!
       client._nextId = messageId + 1
       void this.#parts.sessions.outgoingUpdate(client, { ...packet, messageId })
       client.deliverQoS({ ...copy, messageId }, done)

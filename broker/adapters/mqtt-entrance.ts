@@ -3,10 +3,11 @@
  * session. A client id belongs to the identity that uses it, live or as a session that is kept: otherwise anybody could
  * end the connection of somebody else, or take over what waits for him.
  */
-import type { AedesOptions, Client } from 'aedes'
+import type { AedesOptions } from 'aedes'
 import type { UserPrincipal } from '../../shared/protocol/access.ts'
 import { parseNodeClientId } from '../../shared/protocol/topics.ts'
 import type { Connection } from './mqtt-connection.ts'
+import type { BrokerClient } from './mqtt-delivery.ts'
 import type { BrokerParts } from './mqtt-hooks.ts'
 
 type Done = Parameters<NonNullable<AedesOptions['authenticate']>>[3]
@@ -66,7 +67,7 @@ export class Entrance {
   }
 
   authenticate(
-    client: Client,
+    client: BrokerClient,
     name: string | undefined,
     password: Uint8Array | undefined,
     done: Done,
@@ -102,7 +103,7 @@ export class Entrance {
     })
   }
 
-  #identified(client: Client, connection: Connection, done: Done): void {
+  #identified(client: BrokerClient, connection: Connection, done: Done): void {
     const { connections, persistence } = this.#parts
     // First: whoever may not have this id must not end the connection that has it.
     if (!this.#isOwnId(client, connection)) {
@@ -128,7 +129,7 @@ export class Entrance {
   }
 
   /** A node is one node, and leaves no session behind; where nobody is asked who he is, any id will do. */
-  #isOwnId(client: Client, connection: Connection): boolean {
+  #isOwnId(client: BrokerClient, connection: Connection): boolean {
     const { principal } = connection
     switch (principal.kind) {
       case 'anyone':
@@ -142,7 +143,7 @@ export class Entrance {
     }
   }
 
-  #begin(client: Client, connection: Connection, done: Done): void {
+  #begin(client: BrokerClient, connection: Connection, done: Done): void {
     const { persistence, refused } = this.#parts
     if (connection.isGone) return
     if (!client.clean) {
@@ -189,7 +190,7 @@ function refusal(message: string, returnCode: number): Error & { returnCode: 2 |
  * Aedes counts the packet ids to a client from a random one, and would give one again that a message
  * of the session still waits under [MQTT-2.3.1-4].
  */
-function numberFromOne(client: Client, isTaken: (id: number) => boolean): void {
+function numberFromOne(client: BrokerClient, isTaken: (id: number) => boolean): void {
   let next = 1
   Object.defineProperty(client, '_nextId', {
     get: () => {

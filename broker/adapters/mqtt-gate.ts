@@ -1,27 +1,25 @@
 /**
- * Stands between a socket and Aedes, and is its connection: as much of a stream as Aedes uses. It lets through whole,
- * sound packets only, bounded in size, number and time before anything is kept; it holds SUBSCRIBE and UNSUBSCRIBE
- * apart until they are acknowledged, since Aedes works on all packets of one read at once; and it bounds the way out.
+ * Stands between a socket and who works on its packets (`GateClient`). It lets through whole, sound packets only, bounded
+ * in size, number and time before anything is kept; it holds SUBSCRIBE and UNSUBSCRIBE apart until they are acknowledged,
+ * since Aedes works on all packets of one read at once; and it bounds the way out.
  */
-import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { FETCH_FIRST_BYTE } from '../../shared/protocol/fetch.ts'
-import type { ByteBudget } from './byte-budget.ts'
 import { Acknowledgements } from './mqtt-acknowledgements.ts'
 import { AssemblyDeadline } from './mqtt-assembly-deadline.ts'
 import type { Traffic } from './mqtt-figures.ts'
-import { type Frame, type FrameBounds, FrameReader, SentPackets } from './mqtt-frames.ts'
+import { type Frame, FrameReader, SentPackets } from './mqtt-frames.ts'
+import type { GateClient, GateOptions, GateShared } from './mqtt-gate-parts.ts'
 import { type Incoming, incomingOf } from './mqtt-incoming.ts'
-import { Outflow, type OutflowOptions } from './mqtt-outflow.ts'
+import { Outflow } from './mqtt-outflow.ts'
 import {
   CONNACK,
   CONNECT,
+  type Connect,
   checkPacket,
-  clientIdOf,
+  connectOf,
   denialOf,
-  isOfBridge,
-  type PacketBounds,
   PUBLISH,
   packetIdOf,
   returnCodeOf,
@@ -30,33 +28,18 @@ import {
   UNSUBACK,
   UNSUBSCRIBE,
 } from './mqtt-packets.ts'
-import { type ConnectionRates, ConnectionShare, type TurnShare } from './mqtt-turn-share.ts'
-
-export interface GateOptions extends OutflowOptions, ConnectionRates {
-  readonly packetBounds: PacketBounds
-  readonly frameBounds: FrameBounds
-  readonly connectTimeoutMs: number
-  /** From the first byte of a packet to its last. */
-  readonly assemblyTimeoutMs: number
-  /** Beyond this much unwritten, publishers to this client wait (or are let go, `drainHoldMs`). */
-  readonly writableBytes: number
-}
-
-/** What all gates have together. */
-export interface GateShared {
-  readonly budget: ByteBudget
-  readonly traffic: Traffic
-  readonly turns: TurnShare
-}
+import { ConnectionShare } from './mqtt-turn-share.ts'
 
 export interface GatePort {
-  /** A sound CONNECT arrived; false when there is no room for one more client. */
-  connectArrived(gate: Gate, clientId: string): boolean
+  /** A sound CONNECT arrived: who works on it; nobody when there is no room for one more client. */
+  connectArrived(gate: Gate, connect: Connect): GateClient | undefined
   refused(gate: Gate, reason: string): void
   /** Takes over what begins with a byte that no packet begins with; it is the gate's no more. */
   handOver?(socket: Socket, first: Buffer): void
   /** Once, at the first sign that the connection ends. */
   closed(gate: Gate): void
+  /** Once, when it has ended. */
+  ended(gate: Gate): void
 }
 
 type GateState = 'awaiting-connect' | 'awaiting-connack' | 'open' | 'leaving' | 'closed'
@@ -65,7 +48,7 @@ const SERVER_UNAVAILABLE = 3
 /** How long a peer may take to read what is left for it. */
 const LEAVE_TIMEOUT_MS = 2000
 
-export class Gate extends EventEmitter {
+export class Gate {
   readonly #socket: Socket
   readonly #options: GateOptions
   readonly #traffic: Traffic
@@ -81,6 +64,7 @@ export class Gate extends EventEmitter {
   #isBridge = false
   #isFirst = true
   #isHandedOver = false
+  #client: GateClient | undefined
   #state: GateState = 'awaiting-connect'
   #isPumping = false
   /** What Aedes has not taken yet. */
@@ -103,7 +87,6 @@ export class Gate extends EventEmitter {
     { budget, traffic, turns }: GateShared,
     port: GatePort,
   ) {
-    super()
     this.#socket = socket
     this.#options = options
     this.#traffic = traffic
@@ -204,7 +187,7 @@ export class Gate extends EventEmitter {
     this.#socket.resume()
   }
 
-  /** The next packets, where there are some; else `readable` tells of them. */
+  /** The next packets, where there are some; else the client is told of them. */
   read(): Incoming[] | null {
     const packets = this.#next ?? this.#take()
     this.#next = undefined
@@ -212,7 +195,7 @@ export class Gate extends EventEmitter {
     return packets ?? null
   }
 
-  /** Says by its answer, and by `drain`, whether there is room. */
+  /** Says whether there is room; if not, the client is told when there is. */
   write(written: Uint8Array | string): boolean {
     if (this.#isDestroyed) return true
     const chunk = typeof written === 'string' ? Buffer.from(written) : (written as Buffer)
@@ -248,7 +231,7 @@ export class Gate extends EventEmitter {
     this.#outflow.close()
     if (!this.#isHandedOver) this.#socket.destroy()
     this.#reportClosed()
-    process.nextTick(() => this.emit('close'))
+    process.nextTick(() => this.#tellEnded())
   }
 
   get #isFull(): boolean {
@@ -258,7 +241,7 @@ export class Gate extends EventEmitter {
   #drain(): void {
     if (!this.#isRoomWanted) return
     this.#isRoomWanted = false
-    this.emit('drain')
+    this.#client?.drained()
   }
 
   #onSent(type: number, qos: number, id: number): void {
@@ -299,7 +282,7 @@ export class Gate extends EventEmitter {
     if (this.#next === undefined && !this.#isPumping) {
       this.#isPumping = true
       this.#next = this.#take()
-      if (this.#next !== undefined) this.emit('readable')
+      if (this.#next !== undefined) this.#client?.readable()
       this.#isPumping = false
     }
     this.#updateFlow()
@@ -369,10 +352,10 @@ export class Gate extends EventEmitter {
     }
     if (type === CONNECT) {
       clearTimeout(this.#connectTimer)
-      this.#isBridge = isOfBridge(body)
-      if (!this.#port.connectArrived(this, clientIdOf(body))) {
-        return this.#refuse('connections-full', SERVER_UNAVAILABLE)
-      }
+      const connect = connectOf(body)
+      this.#isBridge = connect.isBridge
+      this.#client = this.#port.connectArrived(this, connect)
+      if (this.#client === undefined) return this.#refuse('connections-full', SERVER_UNAVAILABLE)
       this.#frames.setConnected()
       this.#state = 'awaiting-connack'
     }
@@ -401,7 +384,7 @@ export class Gate extends EventEmitter {
     if (this.#next === undefined && this.#mayPass()) {
       if (this.#end === 'seen') {
         this.#end = 'passed'
-        process.nextTick(() => this.emit('end'))
+        process.nextTick(() => this.#client?.ended())
       } else if (this.#socket.isPaused()) {
         this.#socket.resume()
       }
@@ -438,5 +421,10 @@ export class Gate extends EventEmitter {
     if (this.#isReported) return
     this.#isReported = true
     this.#port.closed(this)
+  }
+
+  #tellEnded(): void {
+    this.#client?.gone()
+    this.#port.ended(this)
   }
 }

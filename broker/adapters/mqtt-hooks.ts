@@ -1,5 +1,5 @@
 /** What happens where Aedes asks: who may connect, publish, subscribe and receive. */
-import type { Aedes, Client, PublishPacket } from 'aedes'
+import type { Aedes, PublishPacket } from 'aedes'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { own } from '../../shared/core/own.ts'
 import type { ReadingTopic } from '../../shared/protocol/readings.ts'
@@ -10,11 +10,12 @@ import type { ConnectionId, Submitter } from '../core/events.ts'
 import { levelsOf, probeTopicOf } from './mqtt-access.ts'
 import { type Connection, encodeTopic } from './mqtt-connection.ts'
 import type { Connections } from './mqtt-connections.ts'
-import type { DeliveringClient, Delivery } from './mqtt-delivery.ts'
+import type { BrokerClient, Delivery } from './mqtt-delivery.ts'
 import { Entrance, type Login } from './mqtt-entrance.ts'
 import type { Tally } from './mqtt-figures.ts'
+import { clientOf } from './mqtt-inlet.ts'
 import type { BridgeMarks, MqttLimits } from './mqtt-options.ts'
-import { deliverAsBytes, type Outgoing } from './mqtt-outgoing.ts'
+import type { Outgoing } from './mqtt-outgoing.ts'
 import type { BoundedPersistence } from './mqtt-persistence.ts'
 import { Publishes } from './mqtt-publishes.ts'
 import { RetainedDelivery, type RetainedSource, type RetainedStore } from './mqtt-retained.ts'
@@ -118,8 +119,11 @@ export class BrokerHooks {
 
   listen(aedes: Aedes): void {
     const { logger, refused } = this.#parts
-    aedes.on('client', (client) => this.#registered(aedes, client))
-    aedes.on('clientDisconnect', (client) => this.#gone(client))
+    aedes.on('client', (client) => this.#registered(aedes, clientOf(client)))
+    aedes.on('clientDisconnect', (client) => {
+      const connection = this.#parts.connections.of(clientOf(client))
+      if (connection !== undefined) this.gone(connection)
+    })
     aedes.on('clientError', (client, error) => {
       logger?.debug({ client: client.id, error: error.message }, 'MQTT client error')
     })
@@ -128,14 +132,13 @@ export class BrokerHooks {
     })
     aedes.on('keepaliveTimeout', () => refused.add('keepalive-timeout'))
     aedes.on('subscribe', (subscriptions, client) => {
-      // Who shares a subscription gets nothing that is retained [MQTT 5.0 §4.8.2].
-      const granted = subscriptions.filter(
-        ({ topic, qos }) => (qos as number) !== 128 && !isShared(topic),
+      this.subscribed(
+        clientOf(client),
+        subscriptions.filter(({ qos }) => (qos as number) !== 128),
       )
-      this.#deliverRetained(client, granted)
     })
     aedes.on('unsubscribe', (filters, client) => {
-      const connection = this.#parts.connections.of(client)
+      const connection = this.#parts.connections.of(clientOf(client))
       if (connection === undefined) return
       for (const filter of filters) this.#parts.subscribers.delete(connection, filter)
     })
@@ -146,14 +149,14 @@ export class BrokerHooks {
     this.#endNode(connection)
   }
 
-  /** Nothing more comes from a connection. Unless Aedes has registered it, nobody else says so. */
+  /** Nothing more comes from a connection. Unless its CONNECT was accepted, nobody else says so. */
   connectionEnded(connection: Connection): void {
     if (connection.client !== undefined) return
     this.#forget(connection)
     this.#parts.connections.remove(connection)
   }
 
-  authorizeSubscribe(client: Client, subscription: { topic: string; qos: Qos }): boolean {
+  authorizeSubscribe(client: BrokerClient, subscription: { topic: string; qos: Qos }): boolean {
     const { bridge, connections, limits, persistence, port } = this.#parts
     const { refused, rights, subscribers } = this.#parts
     const connection = connections.of(client)
@@ -201,7 +204,7 @@ export class BrokerHooks {
   }
 
   /** To a client with a session. */
-  authorizeForward<P extends PublishPacket>(client: Client, packet: P): P | null {
+  authorizeForward<P extends PublishPacket>(client: BrokerClient, packet: P): P | null {
     const connection = this.#parts.connections.of(client)
     // What is refused here Aedes takes out of the session. What cannot be written it does not.
     const notNow = packet.qos === 0 ? null : packet
@@ -210,7 +213,8 @@ export class BrokerHooks {
     return this.#hasRoom(connection, packet.qos) ? packet : notNow
   }
 
-  #mayTake(client: Client, connection: Connection, packet: Outgoing): boolean {
+  /** To a client without one. */
+  mayTake(client: BrokerClient, connection: Connection, packet: Outgoing): boolean {
     if (client.closed || !this.#parts.rights.mayReceive(connection.principal, packet)) return false
     return this.#hasRoom(connection, packet.qos)
   }
@@ -235,30 +239,28 @@ export class BrokerHooks {
     return buildTopic(this.#parts.base, { kind: 'node-down', node })
   }
 
-  #registered(aedes: Aedes, client: Client): void {
-    const { connections } = this.#parts
-    const connection = connections.of(client)
+  #registered(aedes: Aedes, client: BrokerClient): void {
+    const connection = this.#parts.connections.of(client)
     if (connection === undefined || connection.isGone) {
       // It went while Aedes was at its CONNECT, and Aedes would keep it for ever.
       setImmediate(() => unregister(aedes, client))
       return
     }
-    connection.client = client as DeliveringClient
-    if (client.clean) {
-      deliverAsBytes(connection, connection.client, (packet) =>
-        this.#mayTake(client, connection, packet),
-      )
-    }
+    this.registered(client, connection)
+  }
+
+  /** Its CONNECT was accepted. */
+  registered(client: BrokerClient, connection: Connection): void {
+    connection.client = client
     const node = parseNodeClientId(client.id)
     if (node === undefined) return
     connection.node = node
     connection.downTopic = encodeTopic(this.#downTopicOf(node))
-    connections.setNode(client.id, connection)
+    this.#parts.connections.setNode(client.id, connection)
   }
 
-  #gone(client: Client): void {
-    const connection = this.#parts.connections.of(client)
-    if (connection === undefined) return
+  /** There is nothing more to do with the client of a connection. */
+  gone(connection: Connection): void {
     this.#endNode(connection)
     this.#parts.connections.remove(connection)
     this.#forget(connection)
@@ -277,21 +279,23 @@ export class BrokerHooks {
     connection.sessionId = undefined
   }
 
-  #deliverRetained(client: Client, granted: readonly { topic: string; qos: Qos }[]): void {
+  /** These were granted: what is retained for them follows. */
+  subscribed(client: BrokerClient, granted: readonly { topic: string; qos: Qos }[]): void {
     const { connections, logger, retained, rights, source } = this.#parts
     const connection = connections.of(client)
     if (connection === undefined) return
     connection.retained ??= new RetainedDelivery(client, retained, source, logger, (message) =>
       rights.mayReceive(connection.principal, message),
     )
-    connection.retained.add(granted)
+    // Who shares a subscription gets nothing that is retained [MQTT 5.0 §4.8.2].
+    connection.retained.add(granted.filter(({ topic }) => !isShared(topic)))
   }
 }
 
-function unregister(aedes: Aedes, client: Client): void {
+function unregister(aedes: Aedes, client: BrokerClient): void {
   const inside = aedes as Aedes & {
-    clients: Record<string, Client>
-    unregisterClient(client: Client): void
+    clients: Record<string, BrokerClient>
+    unregisterClient(client: BrokerClient): void
   }
   if (client.closed && own(inside.clients, client.id) === client) inside.unregisterClient(client)
 }

@@ -2,7 +2,7 @@
  * A packet as Aedes takes it, from a frame that was checked: so no second parser looks at it. CONNECT, SUBSCRIBE and
  * UNSUBSCRIBE are rare and of many parts; those mqtt-packet takes apart.
  */
-import { type Packet, parser } from 'mqtt-packet'
+import { type Packet, type Parser, parser } from 'mqtt-packet'
 import type { Frame } from './mqtt-frames.ts'
 import { PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, packetIdOf } from './mqtt-packets.ts'
 import type { Qos } from './mqtt-subscribers.ts'
@@ -71,13 +71,24 @@ function publishOf({ flags, buffer, bodyStart, end, skippedBytes }: Frame): Inco
   return packet
 }
 
-function parsed(bytes: Buffer): Packet | undefined {
-  let packet: Packet | undefined
-  const one = parser()
-  one.on('packet', (found) => {
-    packet = found
+let found: Packet | undefined
+/** One for all: what it takes is whole, so it keeps nothing of one packet for the next but what the last CONNECT said. */
+let whole = newParser()
+
+function newParser(): Parser & { settings?: object } {
+  const made = parser()
+  made.on('packet', (packet) => {
+    found = packet
   })
-  one.on('error', () => {})
-  one.parse(bytes)
-  return packet
+  made.on('error', () => {})
+  return made
+}
+
+function parsed(bytes: Buffer): Packet | undefined {
+  found = undefined
+  whole.settings = {}
+  whole.parse(bytes)
+  // Nothing of what it could not take may stand before what the next one brings.
+  if (found === undefined) whole = newParser()
+  return found
 }

@@ -6,7 +6,7 @@ import {
 } from '../../shared/protocol/limits.ts'
 import { TOPIC_LEVELS_MAX } from '../../shared/protocol/topics.ts'
 import type { FetchDoor } from './fetch-door.ts'
-import type { GateOptions } from './mqtt-gate.ts'
+import type { GateOptions } from './mqtt-gate-parts.ts'
 import { PACKET_BOUNDS } from './mqtt-packets.ts'
 import type { RetainedSource } from './mqtt-retained.ts'
 import type { RetainedLedger } from './mqtt-retained-journal.ts'

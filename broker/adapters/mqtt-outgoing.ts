@@ -2,8 +2,7 @@
  * Messages to clients whose session ends with their connection: Aedes keeps nothing of those, so they are written here, as
  * bytes that are made once for all who get a message.
  */
-import { type Connection, lengthBytesOf, writeLength } from './mqtt-connection.ts'
-import type { DeliveringClient } from './mqtt-delivery.ts'
+import { lengthBytesOf, writeLength } from './mqtt-connection.ts'
 import type { Qos } from './mqtt-subscribers.ts'
 
 /** A message at the QoS and with the flag with which it is to arrive. */
@@ -25,40 +24,20 @@ interface Encoded {
 
 /** A larger payload is not copied for each who gets it, and is a buffer of its own. */
 const COPIED_BYTES_MAX = 4096
-const PACKET_ID_MAX = 65_535
 
-/** From now on this client is delivered to so. `mayTake` is asked before. */
-export function deliverAsBytes(
-  { gate }: Connection,
-  client: DeliveringClient,
-  mayTake: (packet: Outgoing) => boolean,
-): void {
-  let lastId = 0
-  const deliver = (packet: Outgoing, done: () => void): void => {
-    if (!mayTake(packet)) {
-      done()
-      return
-    }
-    const { payload, qos } = packet
-    packet.encoded ??= encode(packet)
-    let { bytes } = packet.encoded
-    if (qos > 0) {
-      lastId = lastId === PACKET_ID_MAX ? 1 : lastId + 1
-      bytes = Buffer.from(bytes)
-      bytes.writeUInt16BE(lastId, packet.encoded.idAt)
-    }
-    let hasRoom = gate.send(bytes, qos, lastId)
-    if (payload.length > COPIED_BYTES_MAX) hasRoom = gate.sendMore(payload)
-    if (hasRoom) done()
-    else (client as WaitingClient).waitForDrain(done)
+/** What is written for a message, under this packet id above QoS 0: a large payload behind the rest. */
+export function encodeOutgoing(
+  message: Outgoing,
+  id: number,
+): { readonly bytes: Buffer; readonly payload?: Buffer } {
+  const { payload, qos } = message
+  message.encoded ??= encode(message)
+  let { bytes } = message.encoded
+  if (qos > 0) {
+    bytes = Buffer.from(bytes)
+    bytes.writeUInt16BE(id, message.encoded.idAt)
   }
-  client.deliver0 = deliver as DeliveringClient['deliver0']
-  client.deliverQoS = deliver as DeliveringClient['deliverQoS']
-}
-
-/** Part of Aedes' client that its types leave out. */
-interface WaitingClient extends DeliveringClient {
-  waitForDrain(done: () => void): void
+  return payload.length > COPIED_BYTES_MAX ? { bytes, payload } : { bytes }
 }
 
 /** A PUBLISH, with room for a packet id above QoS 0. */

@@ -205,16 +205,25 @@ function checkConnect(body: Uint8Array, bounds: PacketBounds): PacketProblem | u
   return checkConnectFields(body, nameEnd + 4, flags, bounds)
 }
 
-/** Of the body of a CONNECT that was checked: another broker, which passes on what it gets. */
-export function isOfBridge(body: Uint8Array): boolean {
-  return body[endOfField(body, 0)!] === BRIDGE_LEVEL
+/** What is to be known of a CONNECT before it is taken apart. */
+export interface Connect {
+  readonly clientId: string
+  /** The session ends with the connection. */
+  readonly isClean: boolean
+  /** Of another broker, which passes on what it gets. */
+  readonly isBridge: boolean
 }
 
 /** Of the body of a CONNECT that was checked. */
-export function clientIdOf(body: Uint8Array): string {
-  // After the protocol's name: level, flags, keepalive.
-  const at = endOfField(body, 0)! + 4
-  return Buffer.from(body.subarray(at + 2, endOfField(body, at))).toString()
+export function connectOf(body: Uint8Array): Connect {
+  const nameEnd = endOfField(body, 0)!
+  // Level, flags, keepalive.
+  const at = nameEnd + 4
+  return {
+    clientId: Buffer.from(body.subarray(at + 2, endOfField(body, at))).toString(),
+    isClean: (body[nameEnd + 1]! & CLEAN_SESSION_FLAG) !== 0,
+    isBridge: body[nameEnd] === BRIDGE_LEVEL,
+  }
 }
 
 function checkConnectFields(

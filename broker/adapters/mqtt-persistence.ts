@@ -228,8 +228,12 @@ export class BoundedPersistence {
   }
 
   /** A clean session begins: what the last one left is discarded [MQTT-3.1.2-6]. */
+  endSession(clientId: string): void {
+    this.#forget(clientId)
+  }
+
   async cleanSubscriptions(client: ClientRef): Promise<void> {
-    this.#forget(client.id)
+    this.endSession(client.id)
   }
 
   // What waits for a client
@@ -300,13 +304,23 @@ export class BoundedPersistence {
   }
 
   async incomingDelPacket(client: ClientRef, packet: { messageId: number }): Promise<void> {
-    const ids = this.#incoming.get(client.id)
-    if (!ids?.delete(packet.messageId)) throw new Error('no such packet')
-    if (ids.size === 0) this.#incoming.delete(client.id)
+    if (!this.forgetIncoming(client.id, packet.messageId)) throw new Error('no such packet')
+  }
+
+  /** False where it is not known. */
+  forgetIncoming(clientId: string, messageId: number): boolean {
+    const ids = this.#incoming.get(clientId)
+    if (!ids?.delete(messageId)) return false
+    if (ids.size === 0) this.#incoming.delete(clientId)
+    return true
+  }
+
+  forgetAllIncoming(clientId: string): void {
+    this.#incoming.delete(clientId)
   }
 
   async cleanIncoming(client: ClientRef): Promise<void> {
-    this.#incoming.delete(client.id)
+    this.forgetAllIncoming(client.id)
   }
 
   // Retained messages

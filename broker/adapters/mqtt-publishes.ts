@@ -1,11 +1,12 @@
 /**
  * What becomes of a publish. It is answered here, a submission once the gateway has answered it, and goes from here to
- * who has subscribed; Aedes hears of what a client says that is gone: of its will, and of what was held.
+ * who has subscribed; the client hears of what it says once it is gone: of its will, and of what was held.
  */
-import type { Client, PublishPacket } from 'aedes'
+import type { PublishPacket } from 'aedes'
 import type { Submitter } from '../core/events.ts'
 import { type DropReason, decidePublish, probeTopicOf } from './mqtt-access.ts'
 import { type Connection, encodeAcknowledgement, NOBODY } from './mqtt-connection.ts'
+import type { BrokerClient } from './mqtt-delivery.ts'
 import type { BrokerParts, ReadingMessage, Submission } from './mqtt-hooks.ts'
 import type { IncomingPublish } from './mqtt-incoming.ts'
 import { PUBACK, PUBREC } from './mqtt-packets.ts'
@@ -34,7 +35,7 @@ export class Publishes {
     this.#isClosing = true
   }
 
-  authorize(client: Client | null, packet: PublishPacket, done: PublishDone): void {
+  authorize(client: BrokerClient | null, packet: PublishPacket, done: PublishDone): void {
     const { base, connections, dropped, limits, persistence, port, rights } = this.#parts
     const connection = connections.of(client)
     if (this.#isClosing || client === null || connection === undefined) {
@@ -105,7 +106,7 @@ export class Publishes {
 
   /** Behind those before it: they are acknowledged in the order in which they came. */
   #inTurn(
-    client: Client,
+    client: BrokerClient,
     connection: Connection,
     { qos }: PublishPacket,
     payload: Buffer,
@@ -119,8 +120,13 @@ export class Publishes {
     readOn(client)
   }
 
-  /** To whoever has subscribed. A will is Aedes'. */
-  #pass(client: Client, connection: Connection, packet: PublishPacket, done: PublishDone): void {
+  /** To whoever has subscribed. A will is its client's. */
+  #pass(
+    client: BrokerClient,
+    connection: Connection,
+    packet: PublishPacket,
+    done: PublishDone,
+  ): void {
     if (client.closed) {
       done()
       return
@@ -138,12 +144,12 @@ export class Publishes {
 
   /** It goes to nobody else: all that is left to do is to acknowledge it. */
   #consumed(
-    client: Client,
+    client: BrokerClient,
     connection: Connection,
     packet: PublishPacket,
     done: PublishDone,
   ): void {
-    // Of a will, Aedes has to hear that it is not to be published.
+    // Of a will, its client has to hear that it is not to be published.
     if (client.closed) {
       done(new Error('it reaches nobody'))
       return
@@ -153,7 +159,11 @@ export class Publishes {
   }
 
   /** False for a repetition at QoS 2, whose effect there was. Before anybody else has it: the sender does not wait for them. */
-  #acknowledge(client: Client, { gate }: Connection, { qos, messageId }: PublishPacket): boolean {
+  #acknowledge(
+    client: BrokerClient,
+    { gate }: Connection,
+    { qos, messageId }: PublishPacket,
+  ): boolean {
     if (messageId === undefined || qos === 0) return true
     const { persistence } = this.#parts
     const isNew = qos === 1 || !persistence.hasIncoming(client.id, messageId)
@@ -164,7 +174,7 @@ export class Publishes {
 
   #tellOfRefused(
     connection: Connection,
-    { id: client }: Client,
+    { id: client }: Pick<BrokerClient, 'id'>,
     topic: string,
     reason: DropReason,
   ): void {
@@ -180,7 +190,7 @@ export class Publishes {
    * QoS 1 and 2 it reaches subscribers once both are on disk.
    */
   #forward(
-    client: Client,
+    client: BrokerClient,
     connection: Connection,
     packet: PublishPacket,
     payload: Buffer,
@@ -232,7 +242,7 @@ export class Publishes {
   }
 
   #read(
-    client: Client,
+    client: BrokerClient,
     connection: Connection,
     packet: PublishPacket,
     { of, payload }: Pick<ReadingMessage, 'of' | 'payload'>,
@@ -256,7 +266,7 @@ export class Publishes {
   }
 
   #submit(
-    client: Client,
+    client: BrokerClient,
     connection: Connection,
     packet: PublishPacket,
     payload: Buffer,
@@ -282,7 +292,7 @@ export class Publishes {
     if (connection.heldCount > 0) readOn(client)
   }
 
-  #submitterOf({ principal }: Connection, { id }: Client): Submitter {
+  #submitterOf({ principal }: Connection, { id }: BrokerClient): Submitter {
     return {
       ...{ via: 'mqtt', client: id },
       ...(principal.kind === 'user' && { user: principal }),
@@ -298,10 +308,10 @@ function bytesOf(payload: string | Buffer): Buffer {
  * Aedes reads a client no further while it is at one of its packets; one that waits for its answer
  * must not keep the client from being served. `Connection` bounds how many wait.
  */
-function readOn(client: Client): void {
+function readOn(client: BrokerClient): void {
   process.nextTick(nextBatch, client)
 }
 
-function nextBatch(client: Client): void {
-  ;(client as Client & { _nextBatch(): void })._nextBatch()
+function nextBatch(client: BrokerClient): void {
+  client._nextBatch()
 }

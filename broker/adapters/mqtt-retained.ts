@@ -1,8 +1,7 @@
 /** Retained messages: those of this process in memory, those of the ledger from where they live. */
-import type { Client } from 'aedes'
 import { FilterTrie } from '../../shared/protocol/filter-trie.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
-import type { DeliveringClient } from './mqtt-delivery.ts'
+import type { BrokerClient } from './mqtt-delivery.ts'
 import type { LeavingMessage } from './mqtt-rights.ts'
 import type { Qos } from './mqtt-subscribers.ts'
 
@@ -137,7 +136,7 @@ const TURN = 64
  * the moment it is handed on.
  */
 export class RetainedDelivery {
-  readonly #client: DeliveringClient
+  readonly #client: BrokerClient
   readonly #store: RetainedStore
   readonly #source: RetainedSource | undefined
   readonly #logger: Logger | undefined
@@ -146,13 +145,13 @@ export class RetainedDelivery {
   #isRunning = false
 
   constructor(
-    client: Client,
+    client: BrokerClient,
     store: RetainedStore,
     source: RetainedSource | undefined,
     logger: Logger | undefined,
     mayReceive: (message: LeavingMessage) => boolean,
   ) {
-    this.#client = client as DeliveringClient
+    this.#client = client
     this.#store = store
     this.#source = source
     this.#logger = logger

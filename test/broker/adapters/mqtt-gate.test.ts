@@ -3,8 +3,10 @@ import { type AddressInfo, createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { ByteBudget } from '../../../broker/adapters/byte-budget.ts'
 import { newTraffic } from '../../../broker/adapters/mqtt-figures.ts'
-import { Gate, type GateOptions } from '../../../broker/adapters/mqtt-gate.ts'
+import { Gate } from '../../../broker/adapters/mqtt-gate.ts'
+import type { GateOptions } from '../../../broker/adapters/mqtt-gate-parts.ts'
 import type { Incoming, IncomingPublish } from '../../../broker/adapters/mqtt-incoming.ts'
+import { AedesStream } from '../../../broker/adapters/mqtt-inlet.ts'
 import {
   gateOptionsFor,
   MQTT_LIMITS,
@@ -37,6 +39,7 @@ function declared(first: number, bodyBytes: number, start: Uint8Array = new Uint
 /** A gate on a real socket, and what it lets through. */
 class Bench {
   readonly gates: Gate[] = []
+  readonly streams: AedesStream[] = []
   readonly passed: Incoming[] = []
   readonly refused: string[] = []
   readonly budget: ByteBudget
@@ -45,6 +48,7 @@ class Bench {
   /** How many packets each gate brought, by the number of the turn. */
   readonly inTurns = new Map<number, Map<Gate, number>>()
   closed = 0
+  ended = 0
   isFull = false
   /** What came with one read. */
   readonly reads: string[][] = []
@@ -60,14 +64,17 @@ class Bench {
         options,
         { budget: this.budget, traffic: this.traffic, turns: this.turns },
         {
-          connectArrived: () => !this.isFull,
+          connectArrived: () => (this.isFull ? undefined : stream),
           refused: (_gate, reason) => this.refused.push(reason),
           closed: () => this.closed++,
+          ended: () => this.ended++,
         },
       )
-      gate.on('readable', () => this.#read(gate))
-      gate.on('end', () => gate.destroy())
+      const stream = new AedesStream(gate)
+      stream.on('readable', () => this.#read(gate))
+      stream.on('end', () => gate.destroy())
       this.gates.push(gate)
+      this.streams.push(stream)
     })
   }
 
@@ -335,10 +342,10 @@ t.test('a client that takes nothing is let go of by those who wait, and ends', a
   client.socket.pause()
   const message = publishPacket('a', Buffer.alloc(MIB))
   while (one!.write(message)) await new Promise(setImmediate)
-  await once(one!, 'drain')
+  await once(gate.streams[0]!, 'drain')
   t.ok(one!.backlogBytes > 0, 'room is told before there is any')
   t.ok(one!.behindMs > 0)
-  await once(one!, 'close')
+  await once(gate.streams[0]!, 'close')
   t.same(gate.refused, ['stalled'])
   client.end()
 })
@@ -374,7 +381,7 @@ t.test('what a client does not read waits as bytes', async (t) => {
   t.equal(room, 0)
   t.ok(one!.backlogBytes > 1000 * message.length)
   one!.destroy()
-  await once(one!, 'close')
+  await once(gate.streams[0]!, 'close')
   t.equal(one!.write(message), true, 'nobody waits for one that is gone')
 })
 
@@ -385,4 +392,5 @@ t.test('the end of a connection is told once, and at once', async (t) => {
   await until(() => gate.closed === 1)
   await until(() => gate.gates[0]!.destroyed)
   t.equal(gate.closed, 1)
+  await until(() => gate.ended === 1)
 })

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import {
   checkPacket,
-  isOfBridge,
+  connectOf,
   PACKET_BOUNDS,
   readFixedHeader,
   readPublishHead,
@@ -89,8 +89,9 @@ t.test('a CONNECT that breaks a rule is named', async (t) => {
 
 t.test('another broker says what it is', async (t) => {
   t.equal(connect({ level: 0x84 }), undefined)
-  t.ok(isOfBridge(connectBody({ level: 0x84 })))
-  t.notOk(isOfBridge(connectBody()))
+  t.ok(connectOf(connectBody({ level: 0x84 })).isBridge)
+  t.same(connectOf(connectBody()), { clientId: 'raw', isClean: true, isBridge: false })
+  t.notOk(connectOf(connectBody({ flags: 0 })).isClean)
 })
 
 t.test('a keepalive is bounded only where that is asked for', async (t) => {

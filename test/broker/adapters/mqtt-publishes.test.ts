@@ -1,6 +1,7 @@
-import type { Client, PublishPacket } from 'aedes'
+import type { PublishPacket } from 'aedes'
 import t from 'tap'
 import type { Connection } from '../../../broker/adapters/mqtt-connection.ts'
+import type { BrokerClient } from '../../../broker/adapters/mqtt-delivery.ts'
 import { Tally } from '../../../broker/adapters/mqtt-figures.ts'
 import type { BrokerParts } from '../../../broker/adapters/mqtt-hooks.ts'
 import { MQTT_LIMITS } from '../../../broker/adapters/mqtt-options.ts'
@@ -41,7 +42,7 @@ function hook() {
   const publish = (topic: string, qos: 0 | 1 | 2, messageId?: number): string[] => {
     const packet = { cmd: 'publish', topic, payload: Buffer.from('x'), qos, retain: false }
     const whole = { ...packet, dup: false, messageId } as unknown as PublishPacket
-    publishes.authorize(client as unknown as Client, whole, (error) => {
+    publishes.authorize(client as unknown as BrokerClient, whole, (error) => {
       noted.push(error ? 'not for Aedes' : 'for Aedes')
     })
     return noted.splice(0)

@@ -1,6 +1,6 @@
-import type { Client } from 'aedes'
 import t, { type Test } from 'tap'
 import { LedgerStore } from '../../../broker/adapters/ledger-store.ts'
+import type { BrokerClient } from '../../../broker/adapters/mqtt-delivery.ts'
 import { RetainedDelivery, RetainedStore } from '../../../broker/adapters/mqtt-retained.ts'
 import type { KeptMessage, RetainedLedger } from '../../../broker/adapters/mqtt-retained-journal.ts'
 import { brokerBench, listen } from '../../support/broker-bench.ts'
@@ -294,7 +294,7 @@ t.test('what a subscriber may not have is not even handed on', async (t) => {
   }
   const mayReceive = ({ topic }: { topic: string }): boolean => topic.endsWith('mine')
   const delivery = new RetainedDelivery(
-    client as unknown as Client,
+    client as unknown as BrokerClient,
     store,
     source,
     undefined,
