@@ -63,6 +63,8 @@ const NOT_LOOKED_AT = -65
 interface Grades {
   readonly op: string
   readonly byHolder: Int8Array
+  /** Asked for the first tile that is to be born: to ask sets a deadline. */
+  isSettled?: boolean
 }
 
 export class WaitingWrites {
@@ -262,9 +264,13 @@ export class WaitingWrites {
   }
 
   /** It may be that a holder was not looked at. */
-  #isBlocked(tile: number, needed: number, { op, byHolder }: Grades): boolean {
+  #isBlocked(tile: number, needed: number, grades: Grades): boolean {
+    const { op, byHolder } = grades
     const { placement, members } = this.#context
-    if (!placement.isBorn(tile) && !this.#context.isSettled()) return true
+    if (!placement.isBorn(tile)) {
+      grades.isSettled ??= this.#context.isSettled()
+      if (!grades.isSettled) return true
+    }
     const { slots, replicas } = placement
     let worth = 0
     for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {

@@ -331,7 +331,10 @@ export class Writes {
     for (const write of this.#log.all) {
       if (!write.forget(member.index)) continue
       this.#log.changed(write)
-      this.#reconsider(write)
+      // It has no more copies than before: who did not hold it up ends nothing, unless nobody else is awaited.
+      const mayEnd = write.awaitedCount === 0 || this.#holdsUp(write, member.index)
+      if (mayEnd) this.#evaluate(write)
+      tellWait(this.#context, write)
     }
   }
 

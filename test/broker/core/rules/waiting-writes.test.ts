@@ -365,3 +365,16 @@ t.test('writes of two operations that wait for a tile each say their own reason'
   t.match(bench.task('setting'), { waiting_for: 'holders-away' })
   t.match(bench.task('scaling'), { waiting_for: 'unknown-operation' })
 })
+
+t.test('whether the fleet has settled is asked once for many tiles that are to be born', (t) => {
+  const identity = newIdentity({ grid: BENCH_OPTIONS.grid, replicas: 2 }, 'ledger')
+  for (const isSettled of [false, true]) {
+    const context = new CoordinatorContext(BENCH_OPTIONS, new Random(1), identity)
+    const asked = t.capture(context, 'isSettled', () => isSettled)
+    const tiles = Uint32Array.from({ length: BENCH_OPTIONS.grid.geometry.tiles }, (_, at) => at)
+    const blocked = [...new WaitingWrites(context).blockedTiles(tiles, 'scale')]
+    t.same(blocked, [...tiles], 'nobody has joined')
+    t.equal(asked().length, 1)
+  }
+  t.end()
+})

@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { GatewayEffect } from '../../../../broker/core/effects.ts'
+import { WriteLog } from '../../../../broker/core/state/write-log.ts'
 import { packTiles, unpackTiles } from '../../../../shared/operations/columns.ts'
 import {
   ADD,
@@ -422,4 +423,19 @@ t.test('what a node tells of an entry is looked at once', async (t) => {
   bench.receive(connection, 'a', { t: 'applied', session, position, chain, results })
   t.match(bench.notices('drift'), [{ seq: 2 }, { seq: 3 }])
   t.equal(bench.notices('drift').length, 2)
+})
+
+t.test('copies are not counted for a node that is gone while others are awaited', async (t) => {
+  const bench = new GatewayBench({ replicas: 4, minInSync: 2 })
+  bench.join('a', 'b', 'c', 'd')
+  bench.submit({ id: 'w', op: 'scale' })
+  for (const name of ['a', 'b', 'c', 'd']) bench.close(name)
+  const counted = t.capture(WriteLog.prototype, 'copiesOf', WriteLog.prototype.copiesOf)
+  for (const name of ['b', 'c', 'd']) {
+    bench.hello(name, { ...EMPTY_STORE, storeId: `new-${name}`, process: `new-${name}` })
+  }
+  t.equal(counted().length, 0)
+  bench.hello('a', { ...EMPTY_STORE, storeId: 'new-a', process: 'new-a' })
+  t.ok(counted().length > 0, 'for the last one they are')
+  t.match(bench.task('w'), { state: 'failed', error: { code: 'tile-missing' } })
 })
