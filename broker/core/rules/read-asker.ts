@@ -36,54 +36,23 @@ export interface ReadAsker {
 /** Nobody follows how it goes on. */
 export const UNTOLD = { begun() {}, waits() {}, progressed() {}, notice() {} }
 
-export class TaskRead implements ReadAsker {
-  readonly body: TaskBody
-  readonly #context: CoordinatorContext
-  readonly #task: Task
-
-  /** It has not ended. */
-  constructor(context: CoordinatorContext, task: Task) {
-    this.body = task.body!
-    this.#context = context
-    this.#task = task
-  }
-
-  get id(): TaskId {
-    return this.#task.id
-  }
-
-  get deadlineMs(): number {
-    return this.#task.deadlineMs
-  }
-
-  get shards(): Task['shards'] {
-    return this.#task.shards
-  }
-
-  begun(): void {
-    if (this.#task.state !== 'accepted') return
-    this.#task.state = 'running'
-    this.#context.taskChanged(this.#task)
-  }
-
-  waits(reason: WaitReason | undefined): void {
-    this.#context.taskWaits(this.#task, reason)
-  }
-
-  progressed(): void {
-    this.#context.progressed(this.#task)
-  }
-
-  notice(...said: Parameters<ReadAsker['notice']>): void {
-    this.#context.notice(...said)
-  }
-
-  completed(facts: ResultFacts): void {
-    completeTask(this.#context, this.#task, facts)
-  }
-
-  failed(error: { readonly code: string; readonly message: string }, nodes: number): void {
-    this.#task.error = error
-    endTask(this.#context, this.#task, 'failed', { nodes })
+/** A task, which has not ended. */
+export function askerOf(context: CoordinatorContext, task: Task): ReadAsker {
+  const { id, deadlineMs, shards } = task
+  return {
+    ...{ id, deadlineMs, shards, body: task.body! },
+    begun() {
+      if (task.state !== 'accepted') return
+      task.state = 'running'
+      context.taskChanged(task)
+    },
+    waits: (reason) => context.taskWaits(task, reason),
+    progressed: () => context.progressed(task),
+    notice: (...said) => context.notice(...said),
+    completed: (facts) => completeTask(context, task, facts),
+    failed(error, nodes) {
+      task.error = error
+      endTask(context, task, 'failed', { nodes })
+    },
   }
 }

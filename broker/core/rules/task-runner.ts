@@ -5,7 +5,7 @@
 import { isEnded } from '../../../shared/protocol/states.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import { operationOf, type Task } from '../state/task-ledger.ts'
-import { TaskRead } from './read-asker.ts'
+import { askerOf } from './read-asker.ts'
 import type { Reads } from './reads.ts'
 import { endTask, UNANSWERED } from './task-endings.ts'
 import type { Writes } from './writes.ts'
@@ -24,7 +24,7 @@ export class TaskRunner {
   begin(task: Task): void {
     this.#watchDeadline(task)
     if (isWrite(task)) this.#writes.submit(task)
-    else this.#reads.submit(new TaskRead(this.#context, task))
+    else this.#reads.submit(askerOf(this.#context, task))
   }
 
   /** Goes on with those that had not ended at the last end of the gateway; writes.ts has its own of the ledger already. */
@@ -36,7 +36,7 @@ export class TaskRunner {
       if (isWrite(task)) this.#writes.sealAgain(task)
       else {
         task.shards = { total: 0, done: 0, failed: 0 }
-        this.#reads.submit(new TaskRead(this.#context, task), { isRestored: true })
+        this.#reads.submit(askerOf(this.#context, task), { isRestored: true })
       }
     }
   }
