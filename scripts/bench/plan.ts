@@ -11,6 +11,7 @@ import { GATEWAY_OPTIONS } from '../../broker/config.ts'
 import type { GatewayEffect } from '../../broker/core/effects.ts'
 import { LEDGER_TABLES, type LedgerRecord } from '../../broker/core/ledger-records.ts'
 import {
+  cutPlan,
   partsOf,
   planItems,
   planReads,
@@ -165,7 +166,7 @@ async function benchPlans(): Promise<void> {
 }
 
 function countParts(plan: TilePlan, tilesMax: number): number {
-  return [...partsOf(plan, tilesMax)].length
+  return [...partsOf(cutPlan(plan, tilesMax))].length
 }
 
 function sumOf(slots: Uint32Array): number {

@@ -166,12 +166,12 @@ export function cutPlan(plan: TilePlan, tilesMax: number): TilePlan {
   return { ...plan, ...cut }
 }
 
-/** The tiles of each member of a plan, cut to at most `tilesMax` a part. */
-export function* partsOf(
-  plan: TilePlan,
-  tilesMax = plan.tiles.length,
-): Generator<{ member: number; tiles: Uint32Array }> {
-  const { members, offsets, tiles: all } = cutPlan(plan, tilesMax)
+/** The tiles of each part of a plan. */
+export function* partsOf({
+  members,
+  offsets,
+  tiles: all,
+}: TilePlan): Generator<{ member: number; tiles: Uint32Array }> {
   for (let index = 0; index < members.length; index++) {
     const length = offsets[index + 1]! - offsets[index]!
     // A view by its constructor costs a third of one by `subarray`.
@@ -204,15 +204,12 @@ export function readTilesMax(
   return Math.max(1, Math.floor(PART_BYTES_MAX / perTile))
 }
 
-/**
- * The indexes of the items that go to each member, by ascending member; each item is routed by its
- * key. Items that nobody accepts are left out.
- */
+/** In the place of tiles, the indexes of the items that go to each member; each item is routed by its key. */
 export function planItems(
   keys: readonly string[],
   ring: HashRing,
   accepts: (member: number) => boolean,
-): Map<number, number[]> {
+): TilePlan {
   const indexes = new Uint32Array(keys.length)
   const chosen = new Uint32Array(keys.length)
   let last = NO_HOLDER
@@ -223,16 +220,11 @@ export function planItems(
     chosen[index] = holder
     if (holder > last) last = holder
   }
-  const plan = groupByMember(indexes, chosen, { each: 1, last })
-  const byMember = new Map<number, number[]>()
-  for (const { member, tiles } of partsOf(plan)) {
-    byMember.set(member, Array.from(tiles))
-  }
-  return byMember
+  return groupByMember(indexes, chosen, { each: 1, last })
 }
 
 /** Cuts items into runs of at most PART_BYTES_MAX, one item at least. */
-export function* cutItems(indexes: readonly number[], items: Items): Generator<number[]> {
+export function* cutItems(indexes: Iterable<number>, items: Items): Generator<number[]> {
   let run: number[] = []
   let bytes = 0
   for (const index of indexes) {

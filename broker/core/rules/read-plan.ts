@@ -164,10 +164,10 @@ function planItemParts(
     keys: indexes.map((index) => items.keys[index]!),
     values: indexes.map((index) => items.values[index]!),
   })
-  const byMember = planItems(items.keys, context.placement.ring, accepts)
-  if (byMember.size === 0) return [create({ items }, undefined)]
+  const plan = planItems(items.keys, context.placement.ring, accepts)
+  if (plan.members.length === 0) return [create({ items }, undefined)]
   const parts: ReadPart[] = []
-  for (const [member, indexes] of [...byMember].sort((a, b) => a[0] - b[0])) {
+  for (const { member, tiles: indexes } of partsOf(plan)) {
     for (const run of cutItems(indexes, items)) parts.push(create({ items: pick(run) }, member))
   }
   return parts

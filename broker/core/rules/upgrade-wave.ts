@@ -1,11 +1,12 @@
 /**
  * Which nodes may be away at the same time. A node may go only if each written tile that it holds has another holder
  * that is in sync and stays; and no two go that hold the same tile, so that what one lacks the other need not give.
- * A decision without memory, over all tiles in two passes: what it costs grows with the slots alone.
+ * A decision without memory: what it costs grows with the slots alone.
  */
-
 import type { WaveSize } from '../ledger-records.ts'
+import type { Placement } from '../state/placement.ts'
 import { NO_HOLDER } from '../state/slots.ts'
+import { partsOf, planWrites } from './planner.ts'
 
 /** Why nothing begins at this moment. */
 export type UpgradeHindrance =
@@ -18,10 +19,7 @@ export type UpgradeHindrance =
   | 'nodes-away'
 
 export interface WaveQuestion {
-  /** `replicas` a tile: member index + 1, or none (placement.ts). */
-  readonly slots: Uint32Array
-  readonly replicas: number
-  isBorn(tile: number): boolean
+  readonly placement: Pick<Placement, 'slots' | 'replicas' | 'isBorn'>
   /** By member index: in sync, and not about to go. */
   readonly stays: readonly boolean[]
   /** Member indexes, the first to be taken first. */
@@ -32,14 +30,27 @@ export interface WaveQuestion {
 }
 
 export function chooseWave(question: WaveQuestion): number[] {
-  const { candidates, size, mayBeAway } = question
-  const { sole, tilesOf } = tilesOfCandidates(question)
-  const taken = new Uint8Array(question.slots.length / question.replicas)
+  const { placement, stays, candidates, size, mayBeAway } = question
+  const { slots, replicas } = placement
+  const born: number[] = []
+  for (let tile = 0; tile * replicas < slots.length; tile++) {
+    if (placement.isBorn(tile)) born.push(tile)
+  }
+  const plan = planWrites({ tiles: Uint32Array.from(born), slots, replicas })
+  const tilesOf = new Map(Array.from(partsOf(plan), ({ member, tiles }) => [member, tiles]))
+  const isElsewhere = (tile: number, member: number): boolean => {
+    for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
+      const holder = slots[slot]!
+      if (holder !== NO_HOLDER && holder - 1 !== member && stays[holder - 1]) return true
+    }
+    return false
+  }
+  const taken = new Uint8Array(slots.length / replicas)
   const chosen: number[] = []
   for (const candidate of candidates) {
     if (chosen.length >= size) break
-    if (sole.has(candidate) && !mayBeAway) continue
-    const tiles = tilesOf(candidate)
+    const tiles = tilesOf.get(candidate) ?? NO_TILES
+    if (!mayBeAway && !tiles.every((tile) => isElsewhere(tile, candidate))) continue
     if (tiles.some((tile) => taken[tile] === 1)) continue
     for (const tile of tiles) taken[tile] = 1
     chosen.push(candidate)
@@ -47,48 +58,7 @@ export function chooseWave(question: WaveQuestion): number[] {
   return chosen
 }
 
-/** The written tiles of each candidate, and those of whom a tile has no other copy that stays. */
-function tilesOfCandidates({ slots, replicas, isBorn, stays, candidates }: WaveQuestion): {
-  readonly sole: Set<number>
-  tilesOf(candidate: number): Uint32Array
-} {
-  const sole = new Set<number>()
-  const rows = new Map(candidates.map((candidate, row) => [candidate, row]))
-  const ends = new Uint32Array(candidates.length + 1)
-  const bornTiles: number[] = []
-  for (let tile = 0; tile * replicas < slots.length; tile++) {
-    if (!isBorn(tile)) continue
-    bornTiles.push(tile)
-    const first = tile * replicas
-    let staying = 0
-    for (let slot = first; slot < first + replicas; slot++) {
-      if (slots[slot] !== NO_HOLDER && stays[slots[slot]! - 1]) staying += 1
-    }
-    for (let slot = first; slot < first + replicas; slot++) {
-      const holder = slots[slot]! - 1
-      const row = rows.get(holder)
-      if (slots[slot] === NO_HOLDER || row === undefined) continue
-      ends[row + 1]! += 1
-      if (staying - (stays[holder] ? 1 : 0) === 0) sole.add(holder)
-    }
-  }
-  for (let row = 1; row < ends.length; row++) ends[row]! += ends[row - 1]!
-  const all = new Uint32Array(ends.at(-1)!)
-  const next = ends.slice()
-  for (const tile of bornTiles) {
-    for (let slot = tile * replicas; slot < (tile + 1) * replicas; slot++) {
-      const row = slots[slot] === NO_HOLDER ? undefined : rows.get(slots[slot]! - 1)
-      if (row !== undefined) all[next[row]!++] = tile
-    }
-  }
-  return {
-    sole,
-    tilesOf(candidate) {
-      const row = rows.get(candidate)!
-      return all.subarray(ends[row], ends[row + 1])
-    },
-  }
-}
+const NO_TILES = new Uint32Array(0)
 
 /** Nodes of a wave; never none. */
 export function sizeOf(wave: WaveSize, targets: number): number {

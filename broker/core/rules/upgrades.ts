@@ -264,9 +264,8 @@ export class Upgrades {
       ({ member, state }) => state === 'fetched' && member.isInSync && !moving.has(member.index),
     )
     if (ready.length === 0) return 'nodes-away'
-    const { slots, replicas } = placement
     const chosen = chooseWave({
-      ...{ slots, replicas, isBorn: (tile) => placement.isBorn(tile) },
+      placement,
       stays: members.byIndex(({ isInSync, isUpgrading }) => isInSync && !isUpgrading),
       candidates: ready.map(({ member }) => member.index),
       size: upgrade.isCanaryDone ? sizeOf(upgrade.wave, this.#table.targets.length) : 1,

@@ -33,9 +33,8 @@ t.test(
           ),
         )
         const isBorn = (tile: number): boolean => tiles[tile]!.isBorn
-        const chosen = chooseWave({
-          ...{ slots, replicas: REPLICAS, isBorn, stays, candidates, size, mayBeAway },
-        })
+        const placement = { slots, replicas: REPLICAS, isBorn }
+        const chosen = chooseWave({ placement, stays, candidates, size, mayBeAway })
         const born = tiles.filter((tile) => tile.isBorn)
         const isSole = (member: number): boolean =>
           born.some(
