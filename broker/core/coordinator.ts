@@ -31,13 +31,12 @@ import { Submissions } from './rules/submissions.ts'
 import { endSealed } from './rules/task-endings.ts'
 import { TaskRunner } from './rules/task-runner.ts'
 import { Upgrades } from './rules/upgrades.ts'
+import { WaitingWrites } from './rules/waiting-writes.ts'
 import { Watches } from './rules/watches.ts'
 import { Writes } from './rules/writes.ts'
-import { ControlLog } from './state/control-log.ts'
 import { CoordinatorContext, type CoordinatorOptions } from './state/coordinator-context.ts'
 import type { Member } from './state/membership.ts'
 import { operationOf, type Task } from './state/task-ledger.ts'
-import { WriteLog } from './state/write-log.ts'
 import { CoordinatorView } from './views/coordinator-view.ts'
 
 export type { CoordinatorOptions } from './state/coordinator-context.ts'
@@ -138,7 +137,7 @@ export class Coordinator {
         break
       case 'task-sealed':
       case 'sealing-failed':
-        endSealed(this.#context, event, (task) => this.#rules.writes.needs(task))
+        endSealed(this.#context, event)
         break
       case 'recreate-requested':
         this.#rules.copies.recreateMissing(event)
@@ -319,23 +318,22 @@ type Rules = ReturnType<typeof rulesOver>
 
 /** Each is made of those below it. */
 function rulesOver(context: CoordinatorContext) {
-  const controls = new ControlLog(context)
-  const logs = { controls, writes: new WriteLog(context, controls) }
   const copied = new CopiedReadings(context)
-  const reads = new Reads(context, logs.writes)
+  const reads = new Reads(context)
   const looks = new Looks(context, reads)
   const watches = new Watches(context, reads)
-  const writes = new Writes(context, logs, [reads, looks, watches])
-  const moves = new Moves(context, logs, writes)
+  const waiting = new WaitingWrites(context)
+  const writes = new Writes(context, waiting, [reads, looks, watches])
+  const moves = new Moves(context, writes)
   const rebalancer = new Rebalancer(context, moves)
   const upgrades = new Upgrades(context, rebalancer)
   const recovery = new Recovery(context, { rebalancer, copied })
   const copies = new LostCopies(context, { writes, moves, rebalancer, copied })
   const scrubber = new Scrubber(context, copies)
-  const below = { writes, reads, moves, rebalancer, upgrades, recovery, copies }
+  const below = { waiting, writes, reads, moves, rebalancer, upgrades, recovery, copies }
   const fleet = new Fleet(context, below)
   const room = new LedgerRoom(context, fleet)
-  const readings = new Readings(context, { writes, room, copied })
+  const readings = new Readings(context, { writes, waiting, room, copied })
   const runner = new TaskRunner(context, { writes, reads })
   const submissions = new Submissions(context, room, runner)
   return { ...below, looks, watches, scrubber, fleet, room, readings, runner, submissions }

@@ -81,8 +81,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/core/rules/task-endings.ts',
-        from: "if (to === undefined) {\n    endTask(context, task, 'completed', facts, keepBody)",
-        to: "if (to !== '') {\n    endTask(context, task, 'completed', facts, keepBody)",
+        from: "if (to === undefined) {\n    endTask(context, task, 'completed', facts)",
+        to: "if (to !== '') {\n    endTask(context, task, 'completed', facts)",
       },
     ],
   },
@@ -366,8 +366,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/core/rules/writes.ts',
-        from: "endTask(this.#context, task, 'failed', { nodes: 0 }, this.#log.needs(task))",
-        to: "endTask(this.#context, task, 'failed', { nodes: 0 })",
+        from: "endTask(this.#context, task, 'failed', { nodes: 0 })",
+        to: "endTask(this.#context, task, 'failed', { nodes: 0 })\n    this.#context.tasks.dropBody(task)\n    this.#context.persist({ table: 'body', key: task.id, value: undefined })",
       },
     ],
   },

@@ -107,7 +107,7 @@ export const READING_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: FILE,
-        from: "new Set(this.#writes.blockedTiles(looked, 'scatter'))",
+        from: "new Set(this.#waiting.blockedTiles(looked, 'scatter'))",
         to: 'new Set<number>()',
       },
     ],
@@ -118,8 +118,8 @@ export const READING_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/core/rules/task-endings.ts',
-        from: 'task.state = state\n    if (!keepBody) releaseBody(context, task)',
-        to: 'task.state = state\n    if (keepBody !== undefined) releaseBody(context, task)',
+        from: 'task.state = state\n    releaseBody(context, task)',
+        to: "task.state = state\n    context.tasks.dropBody(task)\n    context.persist({ table: 'body', key: task.id, value: undefined })",
       },
     ],
   },

@@ -11,11 +11,10 @@
 import { createLayout } from '../../../shared/grid/page-layout.ts'
 import type { Up } from '../../../shared/protocol/messages.ts'
 import type { MoveRecord } from '../ledger-records.ts'
-import type { ControlLog } from '../state/control-log.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { Member } from '../state/membership.ts'
 import type { Move, MoveReason } from '../state/move-table.ts'
-import type { Rows, WriteLog } from '../state/write-log.ts'
+import type { Rows } from '../state/write-log.ts'
 import { MovePace } from './move-pace.ts'
 import type { Writes } from './writes.ts'
 
@@ -33,7 +32,6 @@ const MISSED_MAX = 10_000
 
 export class Moves {
   readonly #context: CoordinatorContext
-  readonly #logs: { readonly writes: WriteLog; readonly controls: ControlLog }
   readonly #writes: Writes
   #ids = 0
   readonly counters = { ended: 0, rolledBack: 0, copiedBytes: 0 }
@@ -41,13 +39,8 @@ export class Moves {
   /** By how many LSUs a tile has: those at the edges have fewer. */
   readonly #pageBytes = new Map<number, number>()
 
-  constructor(
-    context: CoordinatorContext,
-    logs: { readonly writes: WriteLog; readonly controls: ControlLog },
-    writes: Writes,
-  ) {
+  constructor(context: CoordinatorContext, writes: Writes) {
     this.#context = context
-    this.#logs = logs
     this.#writes = writes
     this.pace = new MovePace(context.options)
   }
@@ -176,7 +169,7 @@ export class Moves {
     const move = this.#copying(message)
     if (move?.to !== member.index) return
     const { tile, at, digest } = message
-    const adopted = this.#logs.controls.append(member, { op: '$adopt', tile, at, digest })
+    const adopted = this.#context.controls.append(member, { op: '$adopt', tile, at, digest })
     move.stage = 'catching-up'
     move.adopted = adopted
     this.#writes.catchUp(move, { at, adopted })
@@ -210,7 +203,7 @@ export class Moves {
     if (move.stage !== 'catching-up' || !target.isInSync) return
     // After a start: whatever was put into its stream before.
     if (move.catchUp === Number.POSITIVE_INFINITY) move.catchUp = target.stream.head
-    if (target.stream.acked < move.catchUp || this.#logs.writes.owes(target, move.tile)) return
+    if (target.stream.acked < move.catchUp || this.#context.log.owes(target, move.tile)) return
     this.#finish(move)
   }
 
@@ -234,7 +227,7 @@ export class Moves {
   /** From here on in its stream the member does not hold these tiles. */
   drop(member: Member, tiles: readonly number[]): void {
     if (member.isClosed) return
-    this.#logs.controls.append(member, { op: '$drop', tiles: Uint32Array.from(tiles) })
+    this.#context.controls.append(member, { op: '$drop', tiles: Uint32Array.from(tiles) })
     this.#writes.pump(member)
   }
 

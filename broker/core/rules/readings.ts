@@ -24,6 +24,7 @@ import type { LedgerRoom } from './ledger-room.ts'
 import { ReadingDesk } from './reading-desk.ts'
 import { ReadingShares, sharerOf } from './reading-shares.ts'
 import { ReadingTimes } from './reading-times.ts'
+import type { WaitingWrites } from './waiting-writes.ts'
 import type { Writes } from './writes.ts'
 
 const COMMIT_MS = 250
@@ -40,6 +41,13 @@ const REGIONS_TOLD = 16
 const AHEAD_MS_MAX = 60_000
 /** What a row of the journal takes on disk, about. */
 const ROW_BYTES = 64
+
+interface TasksOfReadings {
+  readonly writes: Writes
+  readonly waiting: WaitingWrites
+  readonly room: LedgerRoom
+  readonly copied: CopiedReadings
+}
 
 interface Cell {
   value: number
@@ -59,6 +67,7 @@ interface Tile {
 export class Readings {
   readonly #context: CoordinatorContext
   readonly #writes: Writes
+  readonly #waiting: WaitingWrites
   readonly #room: LedgerRoom
   readonly #desk: ReadingDesk
   readonly #times = new ReadingTimes()
@@ -76,12 +85,10 @@ export class Readings {
   #taken = 0
   #written = 0
 
-  constructor(
-    context: CoordinatorContext,
-    { writes, room, copied }: { writes: Writes; room: LedgerRoom; copied: CopiedReadings },
-  ) {
+  constructor(context: CoordinatorContext, { writes, waiting, room, copied }: TasksOfReadings) {
     this.#context = context
     this.#writes = writes
+    this.#waiting = waiting
     this.#room = room
     this.#desk = new ReadingDesk(context)
     this.#copied = copied
@@ -267,7 +274,7 @@ export class Readings {
   /** False when there is no room for more. */
   #write(tiles: readonly Tile[]): boolean {
     const looked = Uint32Array.from(new Set(tiles.map(({ tile }) => tile))).sort()
-    const blocked = new Set(this.#writes.blockedTiles(looked, 'scatter'))
+    const blocked = new Set(this.#waiting.blockedTiles(looked, 'scatter'))
     const byField = new Map<number, Tile[]>()
     for (const tile of tiles) {
       if (blocked.has(tile.tile)) continue
@@ -293,7 +300,7 @@ export class Readings {
     const task = context.tasks.acceptInternal(id, given, context.ts)
     context.persist({ table: 'body', key: id, value: encoded })
     this.#room.take(encoded.length)
-    this.#writes.place(task)
+    this.#writes.sequence(task)
     assert(task.seq !== undefined && id === internalId(task.seq), 'it has the place of its name')
     for (const tile of tiles) this.#forget(tile)
     const regions =

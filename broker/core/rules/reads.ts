@@ -24,7 +24,6 @@ import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { Member } from '../state/membership.ts'
 import { operationOf } from '../state/task-ledger.ts'
 import type { Changes } from '../state/tile-waits.ts'
-import type { WriteLog } from '../state/write-log.ts'
 import { mergeAll } from './merge.ts'
 import { OpenParts } from './open-parts.ts'
 import type { TilePlan } from './planner.ts'
@@ -61,7 +60,6 @@ export interface ReadCounters {
 
 export class Reads {
   readonly #context: CoordinatorContext
-  readonly #log: WriteLog
   readonly #open = new Map<string, OpenRead>()
   /** By member: those of which it has a lease, but for what `#flat` has of it. */
   readonly #asked = new Map<number, Set<OpenRead>>()
@@ -72,9 +70,8 @@ export class Reads {
   readonly #overtaken = new Set<OpenRead>()
   readonly counters: ReadCounters = { reissued: 0, lateAnswers: 0, badAnswers: 0 }
 
-  constructor(context: CoordinatorContext, log: WriteLog) {
+  constructor(context: CoordinatorContext) {
     this.#context = context
-    this.#log = log
     this.#waiting = new WaitingParts(context)
   }
 
@@ -312,7 +309,7 @@ export class Reads {
     const { region } = read.asker.body
     if (region !== undefined) {
       this.#overtaken.add(read)
-      const next = this.#log.nextTouching(member, answer.position, region)
+      const next = this.#context.log.nextTouching(member, answer.position, region)
       read.low = Math.max(read.low, answer.seq)
       // Entries that the log no longer has: only the very place it was taken at is certain.
       read.high = Math.min(read.high, next === 0 ? answer.seq + 1 : next)

@@ -18,16 +18,11 @@ export const UNANSWERED = {
 }
 
 /** The task has its value: it ends with that, or with what becomes of it for its recipient. */
-export function completeTask(
-  context: CoordinatorContext,
-  task: Task,
-  facts: ResultFacts,
-  keepBody = false,
-): void {
+export function completeTask(context: CoordinatorContext, task: Task, facts: ResultFacts): void {
   const { sealing } = context
   const to = task.body?.seal
   if (to === undefined) {
-    endTask(context, task, 'completed', facts, keepBody)
+    endTask(context, task, 'completed', facts)
     return
   }
   const { value: plain, ...inClear } = facts
@@ -49,37 +44,28 @@ export function completeTask(
 type Sealed = Extract<GatewayEvent, { type: 'task-sealed' | 'sealing-failed' }>
 
 /** What became of the value of a task; it may have ended before that. */
-export function endSealed(
-  context: CoordinatorContext,
-  event: Sealed,
-  needsBody: (task: Task) => boolean,
-): void {
+export function endSealed(context: CoordinatorContext, event: Sealed): void {
   const task = context.tasks.find(event.task)
   const facts = context.sealing.take(event.task)
   if (task === undefined || facts === undefined || isEnded(task.state)) return
   if (event.type === 'task-sealed') {
-    const { sealed } = event
-    endTask(context, task, 'completed', { ...facts, sealed }, needsBody(task))
+    endTask(context, task, 'completed', { ...facts, sealed: event.sealed })
     return
   }
   task.error = event.error
-  endTask(context, task, 'failed', facts, needsBody(task))
+  endTask(context, task, 'failed', facts)
 }
 
-/**
- * Ends the task. Its body stays when `keepBody` says that the log still needs it. The result is
- * persisted in the same step and published after it.
- */
+/** Ends the task. The result is persisted in the same step and published after it. */
 export function endTask(
   context: CoordinatorContext,
   task: Task,
   state: EndState,
   facts: ResultFacts,
-  keepBody = false,
 ): void {
   if (task.isInternal) {
     task.state = state
-    if (!keepBody) releaseBody(context, task)
+    releaseBody(context, task)
     return
   }
   context.tasks.end(task, state, context)
@@ -93,7 +79,7 @@ export function endTask(
   const items = body?.items?.keys.length
   const result = encodeResult(task, { ...facts, lsus, items }, context.ts)
   context.persist({ table: 'result', key: task.id, value: result })
-  if (!keepBody) releaseBody(context, task)
+  releaseBody(context, task)
   publishResult(context, task, result)
   context.emit({ type: 'announce-end', task: task.id, state })
   context.notice(
@@ -109,8 +95,9 @@ export function endTask(
   )
 }
 
+/** As far as the log needs it no more. */
 export function releaseBody(context: CoordinatorContext, task: Task): void {
-  if (task.body === undefined) return
+  if (task.body === undefined || context.log.needs(task)) return
   context.tasks.dropBody(task)
   context.persist({ table: 'body', key: task.id, value: undefined })
 }

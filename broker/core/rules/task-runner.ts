@@ -56,7 +56,7 @@ export class TaskRunner {
   #expire(task: Task): void {
     if (this.#context.sealing.has(task.id)) {
       task.error = { code: 'deadline', message: 'its value was not sealed before the deadline' }
-      endTask(this.#context, task, 'expired', { nodes: 0 }, this.#writes.needs(task))
+      endTask(this.#context, task, 'expired', { nodes: 0 })
     } else if (isWrite(task)) this.#writes.expire(task)
     else {
       this.#reads.abandon(task.id)

@@ -14,7 +14,6 @@ import type { Applied } from '../../../shared/protocol/messages.ts'
 import { isEnded } from '../../../shared/protocol/states.ts'
 import type { TaskBody } from '../../../shared/protocol/task.ts'
 import type { ControlRecord, SealingRecord, WriteRecord } from '../ledger-records.ts'
-import type { ControlLog } from '../state/control-log.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { Member } from '../state/membership.ts'
 import type { Move } from '../state/move-table.ts'
@@ -26,7 +25,7 @@ import type { Rows, WriteLog } from '../state/write-log.ts'
 import { cutPlan, planWrites, type TilePlan, writeTilesMax } from './planner.ts'
 import { StreamSender } from './stream-sender.ts'
 import { completeTask, endTask, releaseBody } from './task-endings.ts'
-import { WaitingWrites } from './waiting-writes.ts'
+import type { WaitingWrites } from './waiting-writes.ts'
 import { tellFewer, tellWait } from './write-waits.ts'
 
 /** At a time: a tile may come back for which thousands wait. */
@@ -48,7 +47,6 @@ export class Writes {
   /** Accepted and not yet sequenced. */
   readonly #waiting: WaitingWrites
   readonly #log: WriteLog
-  readonly #controls: ControlLog
   readonly #sender: StreamSender
   readonly #followers: readonly OrderFollower[]
   #last:
@@ -59,39 +57,19 @@ export class Writes {
 
   constructor(
     context: CoordinatorContext,
-    logs: { readonly writes: WriteLog; readonly controls: ControlLog },
+    waiting: WaitingWrites,
     followers: readonly OrderFollower[],
   ) {
     this.#context = context
-    this.#waiting = new WaitingWrites(context)
-    const { writes, controls } = logs
-    this.#log = writes
-    this.#controls = controls
+    this.#waiting = waiting
+    this.#log = context.log
     this.#followers = followers
     this.#sender = new StreamSender(context)
-  }
-
-  get waitingCount(): number {
-    return this.#waiting.size
-  }
-
-  get openCount(): number {
-    return this.#log.size
   }
 
   submit(task: Task): void {
     this.#waiting.add(task)
     this.#sequenceDue()
-  }
-
-  /** Those of these tiles that a write of this operation would have to wait for; ascending, as they are. */
-  blockedTiles(tiles: Uint32Array, op: string): Iterable<number> {
-    return this.#waiting.blockedTiles(tiles, op)
-  }
-
-  /** Gives its place to a write that has nothing to wait for. */
-  place(task: Task): void {
-    this.#sequence(task)
   }
 
   /** Gives up a write that has no sequence yet; false when it is too late for that. */
@@ -110,7 +88,7 @@ export class Writes {
           message: 'not every replica answered in time; the write is still applied',
         }
       : { code: 'deadline', message: 'no replica of some tile was in sync before the deadline' }
-    endTask(this.#context, task, 'expired', { nodes: 0 }, this.#log.needs(task))
+    endTask(this.#context, task, 'expired', { nodes: 0 })
   }
 
   /** Sequences what can be now; where more are due already, tiles that were just born by some are no reason to hurry. */
@@ -125,14 +103,15 @@ export class Writes {
     for (let count = 0; count < SEQUENCED_MAX; count++) {
       const task = this.#waiting.take(looks)
       if (task === undefined) break
-      this.#sequence(task)
+      this.sequence(task)
     }
     if (!this.#waiting.hasDue) return
     const { deadlines, nowMs } = this.#context
     deadlines.set('sequence', nowMs, () => this.#sequenceDue())
   }
 
-  #sequence(task: Task): void {
+  /** Gives its place to a write that has nothing to wait for. */
+  sequence(task: Task): void {
     const context = this.#context
     const { placement, options } = context
     assert(task.body?.region !== undefined, 'a write has its body')
@@ -209,7 +188,7 @@ export class Writes {
       at += 1
       if (item.order === undefined) this.#partDone(this.#log.find(item.seq)!, member, at)
       else {
-        this.#controls.forget(item)
+        this.#context.controls.forget(item)
         for (const write of this.#log.givenBy(item, member, at)) this.#partDone(write, member, at)
       }
     }
@@ -277,7 +256,7 @@ export class Writes {
     })
     if (!isStuck) return []
     for (const { member: index, position } of parts) {
-      this.#controls.replace(members.at(index), position, { op: '$void' })
+      this.#context.controls.replace(members.at(index), position, { op: '$void' })
     }
     this.#log.remove(write)
     this.#endVoided(write.task, members.at(parts[0]!.member).stopReason!.message)
@@ -327,7 +306,7 @@ export class Writes {
   forget(member: Member): void {
     member.stream.end()
     for (const item of member.stream.items)
-      if (item.order !== undefined) this.#controls.forget(item)
+      if (item.order !== undefined) this.#context.controls.forget(item)
     for (const write of this.#log.all) {
       if (!write.forget(member.index)) continue
       this.#log.changed(write)
@@ -389,12 +368,7 @@ export class Writes {
 
   #complete(task: Task, facts: SealingRecord): void {
     const value = { lsus: lsusOf(task.body!) }
-    completeTask(this.#context, task, { value, ...facts }, this.needs(task))
-  }
-
-  /** Its body, too: the log is not done with it. */
-  needs(task: Task): boolean {
-    return this.#log.needs(task)
+    completeTask(this.#context, task, { value, ...facts })
   }
 
   /** The last copy of one of its tiles went before it was acknowledged. */
@@ -413,7 +387,7 @@ export class Writes {
     }
     task.error = { code: 'tile-missing', message: 'every replica of a tile was lost' }
     task.shards.failed = task.shards.total - task.shards.done
-    endTask(this.#context, task, 'failed', { nodes: 0 }, this.#log.needs(task))
+    endTask(this.#context, task, 'failed', { nodes: 0 })
   }
 
   /** These tiles begin anew, without what was on its way to them. */

@@ -18,6 +18,7 @@ import {
   wasRebuilt,
 } from '../ledger-records.ts'
 import type { LoadBound } from './bounded-loads.ts'
+import { ControlLog } from './control-log.ts'
 import { Deadlines } from './deadlines.ts'
 import { type DetectorOptions, FailureDetector } from './failure-detector.ts'
 import { type Member, Membership } from './membership.ts'
@@ -36,6 +37,7 @@ import {
 import { stateOf } from './task-messages.ts'
 import type { Changes } from './tile-waits.ts'
 import { UpgradeTable } from './upgrade-table.ts'
+import { WriteLog } from './write-log.ts'
 
 /** How often the progress of a task is published at most, and of how many tasks each time. */
 const PROGRESS_MS = 500
@@ -107,6 +109,8 @@ export class CoordinatorContext {
   readonly tasks: TaskLedger
   readonly moves = new MoveTable()
   readonly sealing = new Sealing()
+  readonly controls = new ControlLog(this)
+  readonly log = new WriteLog(this)
   readonly deadlines = new Deadlines()
   readonly upgrades = new UpgradeTable(this)
   readonly pages = new PageFormats(this.members, this.upgrades)

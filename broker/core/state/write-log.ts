@@ -10,7 +10,6 @@ import { unpackTiles } from '../../../shared/operations/columns.ts'
 import { TILE_ID_BYTES, type WriteOperation } from '../../../shared/operations/operation.ts'
 import { isEnded } from '../../../shared/protocol/states.ts'
 import type { ControlRecord, WriteRecord } from '../ledger-records.ts'
-import type { ControlLog } from './control-log.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { EntryParts, type PlannedParts } from './entry-parts.ts'
 import type { Member } from './membership.ts'
@@ -26,15 +25,13 @@ export type Rows<T> = readonly { readonly key: string | number; readonly value: 
 
 export class WriteLog {
   readonly #context: CoordinatorContext
-  readonly #controls: ControlLog
   /** By sequence, ascending. */
   readonly #open = new Map<number, OpenWrite>()
   /** By member index, and one: it has all parts of the write whose copies are counted. Zeros between two. */
   readonly #hasAll = new Uint8Array(MEMBERS_MAX + 1)
 
-  constructor(context: CoordinatorContext, controls: ControlLog) {
+  constructor(context: CoordinatorContext) {
     this.#context = context
-    this.#controls = controls
   }
 
   get size(): number {
@@ -218,7 +215,11 @@ export class WriteLog {
       assert(member !== undefined, 'an order of the log has its member')
       const { position } = value
       orders.add(`${member.index}/${position}`)
-      log.push({ member, position, item: this.#controls.restored(member, Number(key), value) })
+      log.push({
+        member,
+        position,
+        item: this.#context.controls.restored(member, Number(key), value),
+      })
     }
     for (const { key, value } of [...writes].sort((a, b) => Number(a.key) - Number(b.key))) {
       const write = this.#restored(Number(key), value)

@@ -25,7 +25,7 @@ import type { Change, Rebalancer } from '../rules/rebalancer.ts'
 import type { Recovery } from '../rules/recovery.ts'
 import { type RemovalProblem, removalProblem } from '../rules/removal.ts'
 import type { UpgradeProblem, Upgrades } from '../rules/upgrades.ts'
-import type { Writes } from '../rules/writes.ts'
+import type { WaitingWrites } from '../rules/waiting-writes.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { Member } from '../state/membership.ts'
 import type { Task } from '../state/task-ledger.ts'
@@ -45,7 +45,7 @@ import {
 const SLICE_NODES = 200
 
 export interface RulesSeen {
-  readonly writes: Writes
+  readonly waiting: WaitingWrites
   readonly reads: Reads
   readonly moves: Moves
   readonly rebalancer: Rebalancer
@@ -306,8 +306,8 @@ export class CoordinatorView {
       tasksKnown: tasks.size,
       openBytes: tasks.openBytes,
       logBytes: tasks.logBytes,
-      writesWaiting: this.#rules.writes.waitingCount,
-      writesInLog: this.#rules.writes.openCount,
+      writesWaiting: this.#rules.waiting.size,
+      writesInLog: this.#context.log.size,
       readsOpen: this.#rules.reads.openCount,
       readsReissued: this.#rules.reads.counters.reissued,
       answersLate: this.#rules.reads.counters.lateAnswers,
