@@ -134,6 +134,9 @@ export class Checkers {
       violated(`task ${id} ended as ${story.state} and then as ${record.state}`)
     }
     if (isEnd(record.state) && !isEnd(story.state)) story.ends += 1
+    if (record.state === 'cancelled' && record.effect !== 'none') {
+      violated(`task ${id} was cancelled, and its effect is ${record.effect}`)
+    }
     if (EFFECTS.indexOf(record.effect) < EFFECTS.indexOf(story.effect ?? 'none')) {
       violated(`the effect of task ${id} went from ${story.effect} back to ${record.effect}`)
     }

@@ -241,7 +241,7 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/core/rules/moves.ts',
-        from: 'if (target.stream.acked < move.catchUp || this.#logs.writes.owes(target, move.tile)) return',
+        from: 'if (target.stream.acked < move.catchUp || this.#context.log.owes(target, move.tile)) return',
         to: '',
       },
     ],

@@ -6,9 +6,9 @@
  */
 import type { TaskId } from '../../../shared/core/ids.ts'
 import type { ItemsOperation, ReadOperation, Wire } from '../../../shared/operations/operation.ts'
-import { type Down, encodeMessage, type Read } from '../../../shared/protocol/messages.ts'
+import { encodeMessage, type Read } from '../../../shared/protocol/messages.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
-import type { Member, Session } from '../state/membership.ts'
+import type { Member } from '../state/membership.ts'
 import type { TilePlan } from './planner.ts'
 import type { ReadAsker } from './read-asker.ts'
 import { prefixOf, type ReadPart } from './read-plan.ts'
@@ -101,21 +101,16 @@ function unbornAmong(
   return flags
 }
 
-/** To those who are connected: nobody waits for the read any more. */
+/** To those of them who are connected: nobody waits for the read any more. */
 export function sendCancels(
   context: CoordinatorContext,
   task: TaskId,
-  members: readonly Member[],
+  members: Iterable<Member>,
 ): void {
-  const sessions = members.map(({ session }) => session!)
-  const messageFor = ({ number }: Session): Down => ({ t: 'cancel', session: number, task })
-  if (members.length < context.options.flatMin) {
-    for (const member of members) context.send(member, messageFor(member.session!))
-    return
-  }
+  const sessions = [...members].flatMap(({ session }) => session ?? [])
   context.sendRound({
     size: sessions.length,
     connectionOf: (at) => sessions[at]!.connection,
-    payloadOf: (at) => encodeMessage(messageFor(sessions[at]!)),
+    payloadOf: (at) => encodeMessage({ t: 'cancel', session: sessions[at]!.number, task }),
   })
 }

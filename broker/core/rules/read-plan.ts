@@ -30,8 +30,6 @@ export interface ReadPart {
   /** Who is to answer; nobody while no node can. */
   readonly member: number | undefined
   attempt: number
-  /** Set by `OpenParts`. */
-  isLeased: boolean
   /** Members that answered with a trouble of their own. */
   failed: ReadonlyMap<number, { code: string; message: string }>
 }
@@ -62,7 +60,7 @@ export interface PlannedRound {
 
 /** Nothing was sent of it yet. */
 export function newPart(id: string, extent: Extent, member: number | undefined): ReadPart {
-  return { id, ...extent, member, attempt: 0, isLeased: false, failed: NONE_FAILED }
+  return { id, ...extent, member, attempt: 0, failed: NONE_FAILED }
 }
 
 /** What the ids of the parts of a round begin with. Arguments count, too: those of a later round come from earlier results. */

@@ -1,7 +1,7 @@
 /**
  * A round of a read as it is sent to many at once: flat arrays, in which a part is an index. What each message says is
  * noted when the round is planned, and made when it leaves, as is the name of each part. A part that does not go as it
- * was planned is taken out, as one of its own (open-parts.ts).
+ * was planned is taken out, as one of its own.
  *
  * Invariant: the parts of a member stand together, and the members ascend.
  */
@@ -11,6 +11,7 @@ import type { MessageRound } from '../effects.ts'
 import type { ConnectionId } from '../events.ts'
 import type { Member, Session } from '../state/membership.ts'
 import type { TilePlan } from './planner.ts'
+import { newPart, type ReadPart } from './read-plan.ts'
 
 const WORDS = 2
 const WORD_BYTES = 4
@@ -35,6 +36,9 @@ export class ReadRound implements MessageRound {
   /** By part, two words; of the first `#named`. */
   readonly #digests: Uint32Array
   #named = 0
+  /** By part: nothing has happened to it. */
+  readonly #isOpen: Uint8Array
+  #openCount: number
   #template: ReadTemplate | undefined
   /** Parts by digest, one more than the index; made when one is first looked for. */
   #table: Uint32Array | undefined
@@ -50,6 +54,8 @@ export class ReadRound implements MessageRound {
     this.#sessions = new Array(size)
     this.#heads = new Float64Array(size)
     this.#digests = new Uint32Array(size * WORDS)
+    this.#isOpen = new Uint8Array(size).fill(1)
+    this.#openCount = size
     for (let part = 0; part < size; part++) {
       const member = memberAt(plan.members[part]!)
       this.#sessions[part] = member.session!
@@ -59,6 +65,10 @@ export class ReadRound implements MessageRound {
 
   get size(): number {
     return this.#plan.members.length
+  }
+
+  get openCount(): number {
+    return this.#openCount
   }
 
   memberOf(part: number): number {
@@ -103,28 +113,46 @@ export class ReadRound implements MessageRound {
     return this.#forAll.part + digest.toString('hex')
   }
 
-  /** The part of this id. */
+  /** The part of this id, if it was not taken out. */
   find(id: string): number | undefined {
     const { part: prefix } = this.#forAll
     if (!id.startsWith(prefix)) return undefined
     const digest = Buffer.from(id.slice(prefix.length), 'hex')
     if (digest.length !== WORDS * WORD_BYTES) return undefined
     const found = this.#partOf(digest.readUInt32LE(0), digest.readUInt32LE(WORD_BYTES))
-    return found !== undefined && this.idOf(found) === id ? found : undefined
+    if (found === undefined || this.#isOpen[found] === 0) return undefined
+    return this.idOf(found) === id ? found : undefined
   }
 
-  /** The first part of a member, and the first that is no more its own. */
-  partsOf(member: number): { readonly from: number; readonly to: number } {
+  /** Those that were not taken out. */
+  get open(): number[] {
+    const open: number[] = []
+    for (let part = 0; part < this.size && open.length < this.#openCount; part++) {
+      if (this.#isOpen[part] === 1) open.push(part)
+    }
+    return open
+  }
+
+  /** The same, of a member. */
+  openOf(member: number): number[] {
     const { members } = this.#plan
-    let from = 0
-    for (let to = members.length; from < to; ) {
-      const middle = (from + to) >>> 1
-      if (members[middle]! < member) from = middle + 1
+    let part = 0
+    for (let to = members.length; part < to; ) {
+      const middle = (part + to) >>> 1
+      if (members[middle]! < member) part = middle + 1
       else to = middle
     }
-    let to = from
-    while (members[to] === member) to += 1
-    return { from, to }
+    const open: number[] = []
+    for (; members[part] === member; part++) if (this.#isOpen[part] === 1) open.push(part)
+    return open
+  }
+
+  /** As a part like any other, which its member was asked for once. */
+  takeOut(part: number): ReadPart {
+    this.#isOpen[part] = 0
+    this.#openCount -= 1
+    const id = this.idOf(part)
+    return { ...newPart(id, { tiles: this.tilesOf(part) }, this.memberOf(part)), attempt: 1 }
   }
 
   #nameUpTo(end: number): void {

@@ -25,12 +25,12 @@ import type { Member } from '../state/membership.ts'
 import { operationOf } from '../state/task-ledger.ts'
 import type { Changes } from '../state/tile-waits.ts'
 import { mergeAll } from './merge.ts'
-import { OpenParts } from './open-parts.ts'
 import type { TilePlan } from './planner.ts'
 import { faultOf, isHopeless, lacksBornTile } from './read-answers.ts'
 import type { ReadAsker } from './read-asker.ts'
 import { isAlike, messageOf, roundOf, sendCancels } from './read-messages.ts'
 import { extentOf, planRound, type ReadPart } from './read-plan.ts'
+import type { ReadRound } from './read-round.ts'
 import { WaitingParts } from './waiting-parts.ts'
 
 interface OpenRead {
@@ -42,7 +42,12 @@ interface OpenRead {
   args: Wire
   /** Merged partial results of the finished rounds. */
   readonly rounds: Wire[]
-  parts: OpenParts
+  /** Those of the current round that are not answered, by id; but for what `round` has. */
+  parts: Map<string, ReadPart>
+  /** How many of these somebody was asked for. */
+  leasedCount: number
+  /** Sent to very many as one: each was asked for what is open of it. */
+  round: ReadRound | undefined
   partials: Wire[]
   readonly nodes: Set<number>
   low: number
@@ -61,9 +66,9 @@ export interface ReadCounters {
 export class Reads {
   readonly #context: CoordinatorContext
   readonly #open = new Map<string, OpenRead>()
-  /** By member: those of which it has a lease, but for what `#flat` has of it. */
-  readonly #asked = new Map<number, Set<OpenRead>>()
-  /** Whose round was sent to very many as one: each of them is asked, which has what. */
+  /** By member: the parts that it was asked for, but for those of `#flat`. */
+  readonly #leased = new Map<number, Map<ReadPart, OpenRead>>()
+  /** Those with a `round`. */
   readonly #flat = new Set<OpenRead>()
   readonly #waiting: WaitingParts<OpenRead>
   /** Those of which something was answered, or asked as unborn: what is written from now on they have not seen. */
@@ -86,7 +91,9 @@ export class Reads {
       operation: operationOf(asker.body) as ReadOperation | ItemsOperation,
       args: asker.body.args,
       rounds: [],
-      parts: new OpenParts(),
+      parts: new Map(),
+      leasedCount: 0,
+      round: undefined,
       partials: [],
       nodes: new Set(),
       low: 0,
@@ -107,33 +114,34 @@ export class Reads {
       this.#mayAnswer(read, index),
     )
     read.partials = []
+    read.round = undefined
     this.#flat.delete(read)
-    if (flat === undefined) read.parts = new OpenParts(parts)
-    else this.#sendRound(read, parts, flat)
-    asker.shards.total += read.parts.size
+    for (const part of parts) read.parts.set(part.id, part)
+    if (flat !== undefined) this.#sendRound(read, flat)
+    asker.shards.total += openCountOf(read)
     if (flat === undefined || parts.length > 0) this.#issue(read, parts)
   }
 
-  /** All to those of the plan, who can answer now; `waiting` are those that nobody can. */
-  #sendRound(read: OpenRead, waiting: readonly ReadPart[], plan: TilePlan): void {
+  /** All to those of the plan, who can answer now; what nobody can is in `parts`. */
+  #sendRound(read: OpenRead, plan: TilePlan): void {
     const round = roundOf(this.#context, read, plan, this.#leaseMs(read))
-    const parts = new OpenParts(waiting, round)
-    read.parts = parts
+    read.round = round
     this.#flat.add(read)
     if (round.hasUnborn) this.#overtaken.add(read)
     this.#context.sendRound(round)
     this.#setLease(read, () => {
-      if (read.parts !== parts) return
-      for (const at of parts.flatOf()) this.#endLease(read, this.#takeOut(read, at))
+      if (read.round !== round) return
+      for (const at of round.open) this.#endLease(read, this.#takeOut(read, at))
     })
-    if (waiting.length === 0) read.asker.waits(undefined)
+    if (read.parts.size === 0) read.asker.waits(undefined)
     read.asker.begun()
   }
 
   /** Something happens to a part of a round. */
   #takeOut(read: OpenRead, at: number): ReadPart {
-    const part = read.parts.takeOut(at)
-    this.#readsOf(part.member!).add(read)
+    const part = read.round!.takeOut(at)
+    read.parts.set(part.id, part)
+    this.#lease(read, part)
     return part
   }
 
@@ -148,7 +156,7 @@ export class Reads {
   /** Sends parts to those of their members that can answer now; the others wait. */
   #issue(read: OpenRead, parts: readonly ReadPart[]): void {
     // All that was still to be answered for is lost, and may be left out.
-    if (read.parts.size === 0) {
+    if (openCountOf(read) === 0) {
       this.#finishRound(read)
       return
     }
@@ -164,11 +172,9 @@ export class Reads {
     if (leased.length === 0) return
     for (const part of leased) this.#send(read, part)
     this.#setLease(read, () => {
-      for (const part of leased) if (read.parts.has(part)) this.#endLease(read, part)
+      for (const part of leased) if (read.parts.get(part.id) === part) this.#endLease(read, part)
     })
-    if (leased.length === parts.length && !read.parts.isAnyWaiting) {
-      asker.waits(undefined)
-    }
+    if (read.leasedCount === read.parts.size) asker.waits(undefined)
     asker.begun()
   }
 
@@ -200,7 +206,7 @@ export class Reads {
     const member = this.#context.members.at(part.member!)
     part.attempt += 1
     this.#waiting.delete(part)
-    if (read.parts.lease(part)) this.#readsOf(member.index).add(read)
+    this.#lease(read, part)
     if (part.attempt > 1) this.#noteReissue(asker, part, member)
     const leaseMs = this.#leaseMs(read)
     const message = messageOf(this.#context, read, { part, leaseMs, member })
@@ -208,18 +214,20 @@ export class Reads {
     this.#context.send(member, message)
   }
 
-  #readsOf(index: number): Set<OpenRead> {
-    let reads = this.#asked.get(index)
-    if (reads === undefined) {
-      reads = new Set()
-      this.#asked.set(index, reads)
-    }
-    return reads
+  #lease(read: OpenRead, part: ReadPart): void {
+    const leased = this.#leased.get(part.member!)
+    if (leased === undefined) this.#leased.set(part.member!, new Map([[part, read]]))
+    else leased.set(part, read)
+    read.leasedCount += 1
   }
 
-  #remove(read: OpenRead, part: ReadPart): void {
+  /** True if its member was asked for it. */
+  #remove(read: OpenRead, part: ReadPart): boolean {
+    read.parts.delete(part.id)
     this.#waiting.delete(part)
-    if (read.parts.remove(part)) this.#asked.get(part.member!)!.delete(read)
+    const wasLeased = this.#leased.get(part.member!)?.delete(part) === true
+    if (wasLeased) read.leasedCount -= 1
+    return wasLeased
   }
 
   #noteReissue(asker: ReadAsker, part: ReadPart, member: Member): void {
@@ -244,7 +252,7 @@ export class Reads {
     for (const next of parts) {
       next.attempt = part.attempt
       next.failed = part.failed
-      read.parts.add(next)
+      read.parts.set(next.id, next)
     }
     return parts
   }
@@ -252,12 +260,17 @@ export class Reads {
   /** A member's connection is gone: what it was to answer goes elsewhere at once. */
   withdrawFrom(member: Member): void {
     for (const read of this.#flat) {
-      for (const at of read.parts.flatOf(member.index)) this.#takeOut(read, at)
+      for (const at of read.round!.openOf(member.index)) this.#takeOut(read, at)
     }
-    for (const read of [...(this.#asked.get(member.index) ?? [])]) {
-      const lost = read.parts.leasedBy(member.index)
-      const parts = lost.flatMap((part) => this.#replan(read, part, member.index))
-      this.#issue(read, parts)
+    const lost = new Map<OpenRead, ReadPart[]>()
+    for (const [part, read] of this.#leased.get(member.index) ?? []) {
+      const parts = lost.get(read)
+      if (parts === undefined) lost.set(read, [part])
+      else parts.push(part)
+    }
+    for (const [read, parts] of lost) {
+      const others = parts.flatMap((part) => this.#replan(read, part, member.index))
+      this.#issue(read, others)
     }
   }
 
@@ -317,12 +330,12 @@ export class Reads {
       if (read.isRestored && lacksBornTile(this.#context, part, member))
         read.high = Math.min(read.high, 1)
     }
-    if (read.parts.size === 0) this.#finishRound(read)
+    if (openCountOf(read) === 0) this.#finishRound(read)
   }
 
   #find(read: OpenRead, id: string): ReadPart | undefined {
-    const part = read.parts.find(id)
-    const at = part === undefined ? read.parts.findFlat(id) : undefined
+    const part = read.parts.get(id)
+    const at = part === undefined ? read.round?.find(id) : undefined
     return at === undefined ? part : this.#takeOut(read, at)
   }
 
@@ -393,18 +406,22 @@ export class Reads {
   #close(read: OpenRead): void {
     const { members, deadlines } = this.#context
     for (const name of read.leases) deadlines.clear(name)
-    const asked: Member[] = []
-    for (const index of read.parts.holders()) {
-      this.#asked.get(index)?.delete(read)
-      const member = members.at(index)
-      if (member.session !== undefined) asked.push(member)
+    const asked = new Set<Member>()
+    for (const part of read.parts.values()) {
+      if (this.#remove(read, part)) asked.add(members.at(part.member!))
     }
+    const { round } = read
+    for (const at of round?.open ?? []) asked.add(members.at(round!.memberOf(at)))
     sendCancels(this.#context, read.asker.id, asked)
-    for (const part of read.parts.waiting()) this.#waiting.delete(part)
     this.#overtaken.delete(read)
     this.#flat.delete(read)
     this.#open.delete(read.asker.id)
   }
+}
+
+/** Parts that are not answered. */
+function openCountOf({ parts, round }: OpenRead): number {
+  return parts.size + (round?.openCount ?? 0)
 }
 
 /** Whether it can answer what is asked of the tiles that it holds. */

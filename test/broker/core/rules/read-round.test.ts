@@ -26,9 +26,8 @@ t.test('its parts are found by their ids and by their members', async (t) => {
     if (round.idOf(part) !== id || round.find(id) !== part) wrong.push(part)
   }
   for (let member = 0; member < MEMBERS + 5; member++) {
-    const { from, to } = round.partsOf(member)
     const own = [...plan.members.keys()].filter((at) => plan.members[at] === member)
-    if (from + own.length !== to || (own.length > 0 && own[0] !== from)) wrong.push(member)
+    if (round.openOf(member).join() !== own.join()) wrong.push(member)
   }
   t.same(wrong, [])
   const id = round.idOf(0)
@@ -68,4 +67,23 @@ t.test('a message says what held when the round was planned', async (t) => {
       [[], [3]],
     ],
   )
+})
+
+t.test('a part is open until it is taken out', async (t) => {
+  const shares: [number, number][] = [
+    [1, 2],
+    [1, 1],
+    [4, 2],
+  ]
+  const round = roundOf(planOf(shares))
+  t.same(
+    [round.open, round.openOf(1), round.openOf(2), round.openOf(4)],
+    [[0, 1, 2], [0, 1], [], [2]],
+  )
+  const id = round.idOf(1)
+  t.match(round.takeOut(1), { id, member: 1, attempt: 1, tiles: Uint32Array.of(2) })
+  t.equal(round.find(id), undefined)
+  t.same([round.open, round.openOf(1), round.openCount], [[0, 2], [0], 2])
+  for (const part of round.open) round.takeOut(part)
+  t.same([round.open, round.openOf(1), round.openCount], [[], [], 0])
 })
