@@ -15,7 +15,7 @@ export const LOOK_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/core/rules/looks.ts',
-        from: 'if (regionsTouch(kept.region, region)) this.#forget(key, kept)',
+        from: 'if (regionsTouch(kept.region, region)) this.#kept.delete(key)',
         to: '',
       },
     ],

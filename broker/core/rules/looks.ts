@@ -8,6 +8,7 @@
  * planned now would show the same.
  */
 import { randomId, type TaskId } from '../../../shared/core/ids.ts'
+import { LatestMap } from '../../../shared/core/latest-map.ts'
 import { type Region, regionsTouch } from '../../../shared/grid/geometry.ts'
 import type { TaskBody } from '../../../shared/protocol/task.ts'
 import type { LookOutcome, Refusal } from '../effects.ts'
@@ -57,8 +58,7 @@ export class Looks {
   readonly #reads: Reads
   readonly #open = new Set<Look>()
   /** By what was asked, the last one shown last. */
-  readonly #kept = new Map<string, Kept>()
-  #keptBytes = 0
+  readonly #kept = new LatestMap<string, Kept>(SHOWN_MAX)
 
   constructor(context: CoordinatorContext, reads: Reads) {
     this.#context = context
@@ -111,7 +111,7 @@ export class Looks {
       if (regionsTouch(look.body.region!, region)) look.isTouched = true
     }
     for (const [key, kept] of this.#kept) {
-      if (regionsTouch(kept.region, region)) this.#forget(key, kept)
+      if (regionsTouch(kept.region, region)) this.#kept.delete(key)
     }
   }
 
@@ -163,31 +163,21 @@ export class Looks {
   #keep({ key, body, epoch }: Look, outcome: Shown): void {
     const bytes = bytesOf(outcome.value)
     if (bytes > SHOWN_BYTES_MAX) return
-    const before = this.#kept.get(key)
-    if (before !== undefined) this.#forget(key, before)
     this.#kept.set(key, { outcome, region: body.region!, epoch, bytes })
-    this.#keptBytes += bytes
-    for (const [oldest, kept] of this.#kept) {
-      if (this.#kept.size <= SHOWN_MAX && this.#keptBytes <= SHOWN_BYTES_MAX) break
-      this.#forget(oldest, kept)
+    let left = SHOWN_BYTES_MAX
+    for (const [shown, kept] of [...this.#kept].reverse()) {
+      left -= kept.bytes
+      if (left < 0) this.#kept.delete(shown)
     }
   }
 
   #takeKept(key: string): Kept | undefined {
     const kept = this.#kept.get(key)
     if (kept === undefined) return undefined
-    this.#kept.delete(key)
-    if (kept.epoch === this.#context.placement.epoch) {
-      this.#kept.set(key, kept)
-      return kept
-    }
-    this.#keptBytes -= kept.bytes
-    return undefined
-  }
-
-  #forget(key: string, kept: Kept): void {
-    this.#kept.delete(key)
-    this.#keptBytes -= kept.bytes
+    const isCurrent = kept.epoch === this.#context.placement.epoch
+    if (isCurrent) this.#kept.set(key, kept)
+    else this.#kept.delete(key)
+    return isCurrent ? kept : undefined
   }
 
   /** Whoever joins one that is under way makes no more work, but has his share all the same. */
