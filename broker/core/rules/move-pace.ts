@@ -46,12 +46,7 @@ export class MovePace {
   /** Of the last half minute, a second. */
   rateAt(nowMs: number): number {
     const sinceMs = Math.min(WINDOW_MS, nowMs - (this.#beganMs ?? nowMs))
-    if (sinceMs <= 0) return 0
-    let count = 0
-    for (const [bucket, ends] of this.#ends) {
-      if ((bucket + 1) * BUCKET_MS > nowMs - WINDOW_MS) count += ends
-    }
-    return Math.round((count * 10_000) / sinceMs) / 10
+    return sinceMs <= 0 ? 0 : Math.round((this.#countAt(nowMs) * 10_000) / sinceMs) / 10
   }
 
   /** Whether none has ended for so long that the rate says nothing any more. */
@@ -71,12 +66,18 @@ export class MovePace {
     return Math.max(this.#beganMs ?? Number.NEGATIVE_INFINITY, this.#lastEndMs)
   }
 
-  #measure(nowMs: number): void {
+  /** How many ended in the last half minute; earlier ones are forgotten. */
+  #countAt(nowMs: number): number {
     let count = 0
     for (const [bucket, ends] of this.#ends) {
       if ((bucket + 1) * BUCKET_MS <= nowMs - WINDOW_MS) this.#ends.delete(bucket)
       else count += ends
     }
+    return count
+  }
+
+  #measure(nowMs: number): void {
+    const count = this.#countAt(nowMs)
     const sinceMs = nowMs - (this.#beganMs ?? nowMs)
     const isTelling = count >= MEASURED_MIN || sinceMs >= WINDOW_MS
     if (isTelling && sinceMs > 0) this.#rate = count / Math.min(WINDOW_MS, sinceMs)

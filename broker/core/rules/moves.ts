@@ -55,27 +55,26 @@ export class Moves {
   }
 
   begin({ tile, to, from, reason }: PlannedMove): void {
-    const { nowMs, moves, identity } = this.#context
+    const { nowMs, identity } = this.#context
     this.#ids += 1
+    // Of this start of the gateway only: a page that was staged for an earlier one is none of ours.
+    const id = identity.term * 2 ** 32 + this.#ids
+    this.pace.began(nowMs)
+    this.#ask(this.#add({ id, tile, to, from, reason, stage: 'copying', adopted: 0 }))
+  }
+
+  #add(begun: Pick<Move, 'id' | 'stage' | 'adopted'> & PlannedMove): Move {
     const move: Move = {
-      // Of this start of the gateway only: a page that was staged for an earlier one is none of ours.
-      id: identity.term * 2 ** 32 + this.#ids,
-      tile,
-      reason,
-      to,
-      from,
-      stage: 'copying',
+      ...begun,
       source: undefined,
       waitsFor: undefined,
       attempts: 0,
-      startedMs: nowMs,
+      startedMs: this.#context.nowMs,
       missed: [],
-      adopted: 0,
       catchUp: Number.POSITIVE_INFINITY,
     }
-    this.pace.began(nowMs)
-    moves.add(move)
-    this.#ask(move)
+    this.#context.moves.add(move)
+    return move
   }
 
   /** In-sync holders, in ring order. */
@@ -292,26 +291,13 @@ export class Moves {
 
   /** Takes up what was catching up when the gateway ended. */
   restore(records: Rows<MoveRecord>): void {
-    const { members, moves, nowMs } = this.#context
+    const { members } = this.#context
     for (const { key, value } of records) {
-      const from = value.from === null ? undefined : members.find(value.from as Member['id'])
-      const move: Move = {
-        id: value.id,
-        tile: Number(key),
-        reason: value.reason,
-        to: members.find(value.to as Member['id'])!.index,
-        from: from?.index,
-        stage: 'catching-up',
-        source: undefined,
-        waitsFor: undefined,
-        attempts: 0,
-        startedMs: nowMs,
-        missed: [],
-        adopted: value.adopted,
-        catchUp: Number.POSITIVE_INFINITY,
-      }
-      moves.add(move)
-      this.#watchCatchUp(move)
+      const { id, reason, adopted } = value
+      const to = members.find(value.to as Member['id'])!.index
+      const from = value.from === null ? undefined : members.find(value.from as Member['id'])?.index
+      const begun = { id, tile: Number(key), reason, to, from, adopted }
+      this.#watchCatchUp(this.#add({ ...begun, stage: 'catching-up' }))
     }
   }
 }

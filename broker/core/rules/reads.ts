@@ -56,13 +56,6 @@ interface OpenRead {
   readonly leases: string[]
 }
 
-export interface ReadCounters {
-  reissued: number
-  lateAnswers: number
-  /** That were no answer to what was asked. */
-  badAnswers: number
-}
-
 export class Reads {
   readonly #context: CoordinatorContext
   readonly #open = new Map<string, OpenRead>()
@@ -73,7 +66,8 @@ export class Reads {
   readonly #waiting: WaitingParts<OpenRead>
   /** Those of which something was answered, or asked as unborn: what is written from now on they have not seen. */
   readonly #overtaken = new Set<OpenRead>()
-  readonly counters: ReadCounters = { reissued: 0, lateAnswers: 0, badAnswers: 0 }
+  /** Bad ones were no answer to what was asked. */
+  readonly counters = { reissued: 0, lateAnswers: 0, badAnswers: 0 }
 
   constructor(context: CoordinatorContext) {
     this.#context = context
