@@ -81,13 +81,7 @@ export class Coordinator {
       this.#rules.writes.endGrace()
       context.wakeAll()
     })
-    context.emit({
-      type: 'publish',
-      topic: { kind: 'gateway-state' },
-      payload: 'online',
-      qos: 1,
-      retain: true,
-    })
+    context.retain({ kind: 'gateway-state' }, 'online')
     this.#rules.readings.restore(contents.cell)
     this.#rules.upgrades.restore(contents)
     this.#rules.watches.restore(contents.watch)
@@ -295,15 +289,8 @@ export class Coordinator {
     const place = member.stream.compare(position, chain)
     if (place === 'match') return true
     if (place === 'behind') return false
-    this.#context.notice(
-      'error',
-      'stream-mismatch',
-      `node ${member.id} is at a place unknown here`,
-      {
-        node: member.id,
-        position,
-      },
-    )
+    const message = `node ${member.id} is at a place unknown here`
+    this.#context.notice('error', 'stream-mismatch', message, { node: member.id, position })
     this.#rules.fleet.disconnect(member, 'stream-mismatch')
     return false
   }

@@ -72,16 +72,14 @@ export class Fleet {
       case 'refuse':
         this.#refuse(connection, hello, verdict)
         break
-      case 'wipe':
+      case 'wipe': {
+        const { storeId, position } = hello
         context.notice('warn', 'store-wiped', `node ${hello.node}: ${verdict.reason}`, {
           node: hello.node,
         })
-        context.emit({
-          type: 'send',
-          connection,
-          message: { t: 'wipe', session: 0, storeId: hello.storeId, position: hello.position },
-        })
+        context.sendTo(connection, { t: 'wipe', session: 0, storeId, position })
         break
+      }
       case 'join': {
         const options = { joinedTs: context.ts, storeId: hello.storeId }
         const member = context.members.add(hello.node as NodeId, options)
@@ -138,7 +136,7 @@ export class Fleet {
       node: hello.node,
       reason: code,
     })
-    this.#context.emit({ type: 'send', connection, message: { t: 'refused', code, message } })
+    this.#context.sendTo(connection, { t: 'refused', code, message })
     this.#context.emit({ type: 'disconnect', connection, reason: code })
   }
 
@@ -385,18 +383,11 @@ export class Fleet {
     const dueMs = Math.max(nowMs + RING_DEBOUNCE_MS, this.#ringMs + RING_INTERVAL_MS)
     deadlines.set('ring', dueMs, () => {
       this.#ringMs = this.#context.nowMs
-      this.#context.emit({
-        type: 'publish',
-        topic: { kind: 'gateway-ring' },
-        payload: JSON.stringify(ringOf(this.#context)),
-        qos: 1,
-        retain: true,
-      })
+      this.#context.retain({ kind: 'gateway-ring' }, JSON.stringify(ringOf(this.#context)))
     })
   }
 
   #publish({ id: node }: Member, kind: NodeTopicKind, payload: string): void {
-    const topic = { kind, node }
-    this.#context.emit({ type: 'publish', topic, payload, qos: 1, retain: true })
+    this.#context.retain({ kind, node }, payload)
   }
 }

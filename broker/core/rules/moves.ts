@@ -270,12 +270,12 @@ export class Moves {
   forget(member: Member): void {
     for (const move of this.#context.moves.all) {
       if (move.from === member.index) move.from = undefined
-      if (move.to === member.index) this.rollBack(move, 'store-replaced')
     }
+    this.giveUpOn(member, 'store-replaced')
   }
 
-  /** The member is dead, leaves, or takes no more: what it was to get goes elsewhere. */
-  giveUpOn(member: Member, reason: 'target-dead' | 'target-leaves' | 'target-stopped'): void {
+  /** It is dead, leaves, or takes no more: what it was to get goes elsewhere. */
+  giveUpOn(member: Member, reason: string): void {
     for (const move of this.#context.moves.all) {
       if (move.to === member.index) this.rollBack(move, reason)
     }

@@ -11,36 +11,32 @@ import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { Member } from '../state/membership.ts'
 import type { UpgradeTable } from '../state/upgrade-table.ts'
 
-interface Calls {
-  tell(member: Member): void
-  timedOut(): void
-}
-
 const FETCHES_MAX = 4
 const FETCH_MAX_MS = 600_000
 
 export class PackageFetches {
   readonly #context: CoordinatorContext
   readonly #table: UpgradeTable
-  readonly #calls: Calls
   /** Told to fetch, and not heard of since: when they were told, monotonic ms. */
   readonly #fetching = new Map<NodeId, number>()
   /** Had a place and went, the one for the longest first: for how long they had one, ms. */
   readonly #unfinished = new Map<NodeId, number>()
 
-  constructor(context: CoordinatorContext, table: UpgradeTable, calls: Calls) {
+  constructor(context: CoordinatorContext) {
     this.#context = context
-    this.#table = table
-    this.#calls = calls
+    this.#table = context.upgrades
   }
 
-  /** Those that wait get the places that are free. */
-  order(): void {
+  /** Those that wait get the places that are free, one after the other, and are to be told. */
+  *begin(timedOut: () => void): Generator<Member> {
     if (this.#fetching.size >= FETCHES_MAX) return
     for (const node of this.#inTurn()) {
       const member = this.#context.members.find(node)
       const isWaiting = this.#table.find(node)?.state === 'waiting'
-      if (isWaiting && member !== undefined && isHere(member)) this.#begin(member)
+      if (isWaiting && member !== undefined && isHere(member)) {
+        this.#begin(member, timedOut)
+        yield member
+      }
       if (this.#fetching.size >= FETCHES_MAX) return
     }
   }
@@ -50,19 +46,18 @@ export class PackageFetches {
     return [...nodes.filter((node) => !this.#unfinished.has(node)), ...this.#unfinished.keys()]
   }
 
-  #begin(member: Member): void {
+  #begin(member: Member, timedOut: () => void): void {
     const { deadlines, nowMs } = this.#context
     const { id: node, index } = member
     this.#fetching.set(node, nowMs)
     this.#table.move(node, 'fetching')
-    this.#calls.tell(member)
     const leftMs = FETCH_MAX_MS - (this.#unfinished.get(node) ?? 0)
     deadlines.set(`upgrade-fetch/${index}`, nowMs + leftMs, () => {
       if (isHere(member)) {
         this.end(member)
         this.#table.skip(node, 'fetch-timeout')
       } else this.putOff(member)
-      this.#calls.timedOut()
+      timedOut()
     })
   }
 

@@ -4,7 +4,6 @@
  */
 import type { TaskId } from '../../../shared/core/ids.ts'
 import type { TaskBody } from '../../../shared/protocol/task.ts'
-import type { GatewayNotice } from '../effects.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { Task, WaitReason } from '../state/task-ledger.ts'
 import type { ResultFacts } from '../state/task-messages.ts'
@@ -23,12 +22,7 @@ export interface ReadAsker {
   waits(reason: WaitReason | undefined): void
   /** One more part is answered. */
   progressed(): void
-  notice(
-    level: GatewayNotice['level'],
-    code: string,
-    message: string,
-    fields: Record<string, string | number>,
-  ): void
+  notice: CoordinatorContext['notice']
   completed(facts: ResultFacts): void
   failed(error: { readonly code: string; readonly message: string }, nodes: number): void
 }

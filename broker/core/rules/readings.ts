@@ -10,7 +10,6 @@
  * reading of its cell is.
  */
 import { assert } from '../../../shared/core/assert.ts'
-import type { Region } from '../../../shared/grid/geometry.ts'
 import { boxOfIds, tileOf } from '../../../shared/operations/named-lsus.ts'
 import type { Readings as Given } from '../../../shared/protocol/readings.ts'
 import { checkSubmission, type TaskBody } from '../../../shared/protocol/task.ts'
@@ -303,8 +302,11 @@ export class Readings {
     this.#writes.sequence(task)
     assert(task.seq !== undefined && id === internalId(task.seq), 'it has the place of its name')
     for (const tile of tiles) this.#forget(tile)
-    const regions =
-      tiles.length > REGIONS_TOLD ? [body.region!] : tiles.map((one) => this.#box(one))
+    const { geometry } = context.options.grid
+    const isTold = tiles.length <= REGIONS_TOLD
+    const regions = isTold
+      ? tiles.map(({ cells }) => boxOfIds(cells.keys(), geometry))
+      : [body.region!]
     context.emit({ type: 'announce-write', regions, seq: task.seq })
     return true
   }
@@ -344,10 +346,5 @@ export class Readings {
     }
     this.#written += cells.size
     this.#tiles.delete(field * this.#context.options.grid.geometry.tiles + tile)
-  }
-
-  #box({ tile, cells }: Tile): Region {
-    assert(cells.size > 0, `cells of tile ${tile} wait`)
-    return boxOfIds(cells.keys(), this.#context.options.grid.geometry)
   }
 }

@@ -356,10 +356,6 @@ export class Reads {
       return
     }
     read.asker.shards.failed += 1
-    this.#fail(read, error)
-  }
-
-  #fail(read: OpenRead, error: { code: string; message: string }): void {
     this.#close(read)
     read.asker.failed(error, read.nodes.size)
   }

@@ -98,7 +98,11 @@ export class Rebalancer {
 
   /** There is room for another move. What was given up is not tried again at once. */
   moveEnded({ tile, reason }: MoveEnd): void {
-    if (reason !== undefined) this.#pause(tile, reason)
+    if (reason !== undefined) {
+      const { nowMs, options } = this.#context
+      this.#paused.set(tile, { reason, untilMs: nowMs + RETRY_TIMEOUTS * options.copyTimeoutMs })
+      this.#wakeForPaused()
+    }
     if (this.#next < this.#queue.length) this.#beginSome()
     else this.wake()
   }
@@ -106,12 +110,6 @@ export class Rebalancer {
   /** The member has applied something, or stopped: if that was all that a drained one was waited for, it may leave. */
   cameOn(member: Member): void {
     if (this.#emptied.has(member) && isOver(member)) this.wake()
-  }
-
-  #pause(tile: number, reason: string): void {
-    const { nowMs, options } = this.#context
-    this.#paused.set(tile, { reason, untilMs: nowMs + RETRY_TIMEOUTS * options.copyTimeoutMs })
-    this.#wakeForPaused()
   }
 
   #wakeForPaused(): void {

@@ -135,7 +135,7 @@ export class Recovery {
     const inventory: Inventory = { hello, connection, isHere: true, tiles: [], ats: [], next }
     this.#inventories.set(hello.node, inventory)
     if (isEmpty) this.#settle(inventory)
-    else this.#context.emit({ type: 'send', connection, message: { t: 'list-tiles', from: 0 } })
+    else this.#context.sendTo(connection, { t: 'list-tiles', from: 0 })
   }
 
   receive(connection: ConnectionId, node: NodeId, held: Held): void {
@@ -157,10 +157,7 @@ export class Recovery {
     })
     inventory.next = held.next
     if (held.next === null) this.#settle(inventory)
-    else {
-      const message = { t: 'list-tiles', from: held.next } as const
-      this.#context.emit({ type: 'send', connection, message })
-    }
+    else this.#context.sendTo(connection, { t: 'list-tiles', from: held.next })
   }
 
   /** Nobody goes on with what was shown on it. While the fleet is waited for, the hello that follows sees to that. */
@@ -325,18 +322,14 @@ export class Recovery {
   rebase(member: Member, connection: ConnectionId): void {
     const { identity, placement } = this.#context
     const kept = placement.bornTilesOf(member.index)
-    this.#context.emit({
-      type: 'send',
-      connection,
-      message: {
-        t: 'rebase',
-        storeId: member.stream.storeId,
-        position: member.rebaseFrom!,
-        ledgerId: identity.ledgerId,
-        ...(kept.length <= KEPT_LISTED_MAX
-          ? { keep: packTiles(kept) }
-          : { keep: packTileBits(kept), keepAs: 'bits' }),
-      },
+    this.#context.sendTo(connection, {
+      t: 'rebase',
+      storeId: member.stream.storeId,
+      position: member.rebaseFrom!,
+      ledgerId: identity.ledgerId,
+      ...(kept.length <= KEPT_LISTED_MAX
+        ? { keep: packTiles(kept) }
+        : { keep: packTileBits(kept), keepAs: 'bits' }),
     })
   }
 

@@ -16,8 +16,7 @@ export function sweepRetention(context: CoordinatorContext): void {
     const record = task.isNamed ? tasks.record(task, nowMs) : undefined
     context.persist({ table: 'task', key: task.id, value: record })
     for (const kind of ['task-state', 'task-result', 'task-result-json'] as const) {
-      const topic = { kind, task: task.id }
-      context.emit({ type: 'publish', topic, payload: '', qos: 1, retain: true })
+      context.retain({ kind, task: task.id }, '')
     }
   }
   const forgotten = tasks.takeForgotten(ledgerMs)

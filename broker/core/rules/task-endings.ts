@@ -80,19 +80,14 @@ export function endTask(
   const result = encodeResult(task, { ...facts, lsus, items }, context.ts)
   context.persist({ table: 'result', key: task.id, value: result })
   releaseBody(context, task)
-  publishResult(context, task, result)
+  context.retain({ kind: 'task-result', task: task.id }, result)
+  context.retain({ kind: 'task-result-json', task: task.id }, mirrorOf(task, result))
   context.emit({ type: 'announce-end', task: task.id, state })
-  context.notice(
-    state === 'completed' ? 'info' : 'warn',
-    'task-ended',
-    `task ${task.id} ${state}`,
-    {
-      task: task.id,
-      op: task.op,
-      state,
-      ...(task.error === undefined ? {} : { error: task.error.code }),
-    },
-  )
+  const level = state === 'completed' ? 'info' : 'warn'
+  context.notice(level, 'task-ended', `task ${task.id} ${state}`, {
+    ...{ task: task.id, op: task.op, state },
+    ...(task.error === undefined ? {} : { error: task.error.code }),
+  })
 }
 
 /** As far as the log needs it no more. */
@@ -100,21 +95,4 @@ export function releaseBody(context: CoordinatorContext, task: Task): void {
   if (task.body === undefined || context.log.needs(task)) return
   context.tasks.dropBody(task)
   context.persist({ table: 'body', key: task.id, value: undefined })
-}
-
-function publishResult(context: CoordinatorContext, task: Task, result: Uint8Array): void {
-  context.emit({
-    type: 'publish',
-    topic: { kind: 'task-result', task: task.id },
-    payload: result,
-    qos: 1,
-    retain: true,
-  })
-  context.emit({
-    type: 'publish',
-    topic: { kind: 'task-result-json', task: task.id },
-    payload: mirrorOf(task, result),
-    qos: 1,
-    retain: true,
-  })
 }

@@ -55,14 +55,7 @@ export class Upgrades {
     this.#context = context
     this.#rebalancer = rebalancer
     this.#table = context.upgrades
-    this.#fetches = new PackageFetches(context, this.#table, {
-      tell: (member) => this.#order(member, 'wait'),
-      timedOut: () => this.#advance(),
-    })
-  }
-
-  get table(): UpgradeTable {
-    return this.#table
+    this.#fetches = new PackageFetches(context)
   }
 
   get hindrance(): UpgradeHindrance | undefined {
@@ -235,7 +228,8 @@ export class Upgrades {
   #advance(): void {
     const upgrade = this.#table.latest
     if (upgrade?.state !== 'running') return
-    this.#fetches.order()
+    const timedOut = (): void => this.#advance()
+    for (const member of this.#fetches.begin(timedOut)) this.#order(member, 'wait')
     this.#hindrance = this.#proceed(upgrade)
     if (this.#table.targets.every(([, { state }]) => isFinal(state))) this.#finish(upgrade)
     else if (!TOLD.includes(this.#hindrance)) {

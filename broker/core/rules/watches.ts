@@ -229,7 +229,7 @@ export class Watches {
   #publish(field: string, id: number, payload: string): void {
     const { width } = this.#context.options.grid.geometry
     const topic = { kind: 'cell-value', field, x: id % width, y: Math.floor(id / width) } as const
-    this.#context.emit({ type: 'publish', topic, payload, qos: 1, retain: true })
+    this.#context.retain(topic, payload)
   }
 
   /** Those of a field that a write goes over. */

@@ -115,7 +115,7 @@ export class Writes {
     const context = this.#context
     const { placement, options } = context
     assert(task.body?.region !== undefined, 'a write has its body')
-    const tiles = this.#tilesOf(task)
+    const tiles = tilesOf(task.body, options.grid)
     const operation = operationOf(task) as WriteOperation
     const seq = context.nextSequence()
     placement.bear(tiles)
@@ -223,15 +223,8 @@ export class Writes {
       if (part === undefined || body === undefined) continue
       const expected = lsusIn(body, parts!.tilesOf(part), grid)
       if (lsus === expected) continue
-      this.#context.notice(
-        'error',
-        'drift',
-        `node ${member.id} wrote ${lsus} of ${expected} LSUs`,
-        {
-          node: member.id,
-          seq,
-        },
-      )
+      const message = `node ${member.id} wrote ${lsus} of ${expected} LSUs`
+      this.#context.notice('error', 'drift', message, { node: member.id, seq })
     }
   }
 
@@ -317,10 +310,6 @@ export class Writes {
     }
   }
 
-  #isHeldUp(write: OpenWrite): boolean {
-    return write.findAwaited((index) => this.#holdsUp(write, index)) !== undefined
-  }
-
   /** In sync; or, just after a start, expected back, so that a write does not end on fewer copies. */
   #holdsUp({ isRestored }: OpenWrite, index: number): boolean {
     const { members, nowMs, returnGraceEndMs } = this.#context
@@ -337,7 +326,8 @@ export class Writes {
   #evaluate(write: OpenWrite): void {
     const { options } = this.#context
     const { task } = write
-    if (write.outcome === 'open' && !this.#isHeldUp(write)) {
+    const isAtWork = (index: number): boolean => this.#holdsUp(write, index)
+    if (write.outcome === 'open' && write.findAwaited(isAtWork) === undefined) {
       const copies = this.#log.copiesOf(write)
       if (copies >= Math.max(1, options.minInSync)) this.#finish(write, copies)
       else if (write.awaitedCount === 0 && copies === 0) this.#lose(write)
@@ -399,10 +389,6 @@ export class Writes {
       this.#lose(write)
       this.#evaluate(write)
     }
-  }
-
-  #tilesOf(task: Task): Uint32Array {
-    return tilesOf(task.body!, this.#context.options.grid)
   }
 
   /** Takes up waiting writes and the log after a start. */

@@ -8,8 +8,9 @@ import { findOperation } from '../../../shared/operations/catalog.ts'
 import type { GridContext } from '../../../shared/operations/operation.ts'
 import type { Down } from '../../../shared/protocol/messages.ts'
 import { isEnded } from '../../../shared/protocol/states.ts'
+import type { Topic } from '../../../shared/protocol/topics.ts'
 import type { GatewayEffect, GatewayNotice, MessageRound } from '../effects.ts'
-import type { Instant } from '../events.ts'
+import type { ConnectionId, Instant } from '../events.ts'
 import {
   type IdentityRecord,
   type LedgerContents,
@@ -98,6 +99,8 @@ export interface CoordinatorOptions
   /** A move that takes longer is given up, and planned again later. */
   readonly moveDeadlineMs: number
 }
+
+type Publish = Extract<GatewayEffect, { type: 'publish' }>
 
 export class CoordinatorContext {
   readonly options: CoordinatorOptions
@@ -222,7 +225,17 @@ export class CoordinatorContext {
 
   send(member: Member, message: Down): void {
     assert(member.session !== undefined, 'only a connected node is sent to')
-    this.emit({ type: 'send', connection: member.session.connection, message })
+    this.sendTo(member.session.connection, message)
+  }
+
+  /** To a node that is not admitted, perhaps. */
+  sendTo(connection: ConnectionId, message: Down): void {
+    this.emit({ type: 'send', connection, message })
+  }
+
+  /** It stands on the topic until something else does; the empty text takes it away. */
+  retain(topic: Topic, payload: string | Uint8Array, about: Pick<Publish, 'touches'> = {}): void {
+    this.emit({ type: 'publish', topic, payload, qos: 1, retain: true, ...about })
   }
 
   /** In slices, between which the loop takes what has come. */
@@ -358,14 +371,8 @@ export class CoordinatorContext {
   }
 
   publishState(task: Task): void {
-    this.emit({
-      type: 'publish',
-      topic: { kind: 'task-state', task: task.id },
-      payload: JSON.stringify(stateOf(task, this.ts)),
-      qos: 1,
-      retain: true,
-      ...touchesOf(task),
-    })
+    const state = JSON.stringify(stateOf(task, this.ts))
+    this.retain({ kind: 'task-state', task: task.id }, state, touchesOf(task))
   }
 }
 

@@ -251,8 +251,8 @@ export class CoordinatorView {
 
   /** The boards' next version, and how far it has come; nothing if there never was one. */
   upgrade(): UpgradeView | undefined {
-    const { table, hindrance } = this.#rules.upgrades
-    const { latest, targets } = table
+    const { hindrance } = this.#rules.upgrades
+    const { latest, targets } = this.#context.upgrades
     if (latest === undefined) return undefined
     const counts = new Map<string, number>()
     for (const [, { state }] of targets) counts.set(state, (counts.get(state) ?? 0) + 1)
