@@ -184,7 +184,8 @@ export class WaitingWrites {
       earlier.followers.push(waiting)
       return true
     }
-    const tile = this.#blockedTileOf(waiting.task)
+    const tiles = tilesOf(waiting.task.body!, this.#context.options.grid)
+    const tile = tiles[this.#nextBlocked(tiles, 0, this.#gradesFor(waiting.task.op))]
     if (tile === undefined) return false
     this.#context.taskWaits(waiting.task, this.#reasonAt(tile, waiting.task.op))
     waiting.tile = tile
@@ -226,11 +227,6 @@ export class WaitingWrites {
       if (geometry.shareTile(regionOf(earlier.task), regionOf(task))) return earlier
     }
     return last
-  }
-
-  #blockedTileOf(task: Task): number | undefined {
-    const tiles = tilesOf(task.body!, this.#context.options.grid)
-    return tiles[this.#nextBlocked(tiles, 0, this.#gradesFor(task.op))]
   }
 
   /** Those of these tiles that a write of this operation would have to wait for. */
