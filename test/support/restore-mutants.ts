@@ -5,7 +5,7 @@ const RECORDS = 'broker/core/ledger-records.ts'
 const RESTORED = 'broker/core/restored-ledger.ts'
 const RECOVERY = 'broker/core/rules/recovery.ts'
 
-const COPIED = 'broker/core/rules/copied-readings.ts'
+const COPIED = 'broker/core/state/copied-readings.ts'
 
 export const RESTORE_MUTANTS: readonly Mutant[] = [
   {

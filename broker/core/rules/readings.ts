@@ -16,14 +16,14 @@ import { checkSubmission, type TaskBody } from '../../../shared/protocol/task.ts
 import type { ReadingsReceived, Ticket } from '../events.ts'
 import type { LedgerContents } from '../ledger-records.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
+import type { CopiedReadings } from '../state/copied-readings.ts'
 import { givenOf, internalId } from '../state/task-ledger.ts'
+import type { WaitingWrites } from '../state/waiting-writes.ts'
 import { tilesWithRoom } from './birth-room.ts'
-import type { CopiedReadings } from './copied-readings.ts'
 import type { LedgerRoom } from './ledger-room.ts'
 import { ReadingDesk } from './reading-desk.ts'
 import { ReadingShares, sharerOf } from './reading-shares.ts'
 import { ReadingTimes } from './reading-times.ts'
-import type { WaitingWrites } from './waiting-writes.ts'
 import type { Writes } from './writes.ts'
 
 const COMMIT_MS = 250

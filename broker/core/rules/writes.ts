@@ -21,11 +21,11 @@ import type { OpenWrite } from '../state/open-write.ts'
 import { goesOver, lsusIn, lsusOf, tilesOf } from '../state/task-extent.ts'
 import { operationOf, type Task } from '../state/task-ledger.ts'
 import type { Changes } from '../state/tile-waits.ts'
+import type { WaitingWrites } from '../state/waiting-writes.ts'
 import type { Rows, WriteLog } from '../state/write-log.ts'
 import { cutPlan, planWrites, type TilePlan, writeTilesMax } from './planner.ts'
 import { StreamSender } from './stream-sender.ts'
 import { completeTask, endTask, releaseBody } from './task-endings.ts'
-import type { WaitingWrites } from './waiting-writes.ts'
 import { tellFewer, tellWait } from './write-waits.ts'
 
 /** At a time: a tile may come back for which thousands wait. */

@@ -6,7 +6,7 @@
  */
 import { tileOf } from '../../../shared/operations/named-lsus.ts'
 import type { CopiedCell } from '../ledger-records.ts'
-import type { CoordinatorContext } from '../state/coordinator-context.ts'
+import type { CoordinatorContext } from './coordinator-context.ts'
 
 export interface Held {
   readonly key: string

@@ -10,11 +10,11 @@
  * waiting. Invariant: one that is not in `#due` waits for `behind` or for `tile`, and is listed there.
  */
 import type { Region } from '../../../shared/grid/geometry.ts'
-import type { CoordinatorContext } from '../state/coordinator-context.ts'
-import { NO_HOLDER } from '../state/slots.ts'
-import { tilesOf } from '../state/task-extent.ts'
-import type { Task, WaitReason } from '../state/task-ledger.ts'
-import { type Changes, TileWaits } from '../state/tile-waits.ts'
+import type { CoordinatorContext } from './coordinator-context.ts'
+import { NO_HOLDER } from './slots.ts'
+import { tilesOf } from './task-extent.ts'
+import type { Task, WaitReason } from './task-ledger.ts'
+import { type Changes, TileWaits } from './tile-waits.ts'
 
 /** As many as a small region at a corner touches; a write of more is not listed by each of its tiles. */
 const SMALL_TILES_MAX = 4
