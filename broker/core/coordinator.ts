@@ -33,10 +33,8 @@ import { Upgrades } from './rules/upgrades.ts'
 import { Watches } from './rules/watches.ts'
 import { Writes } from './rules/writes.ts'
 import { CoordinatorContext, type CoordinatorOptions } from './state/coordinator-context.ts'
-import { CopiedReadings } from './state/copied-readings.ts'
 import type { Member } from './state/membership.ts'
 import { operationOf, type Task } from './state/task-ledger.ts'
-import { WaitingWrites } from './state/waiting-writes.ts'
 import { CoordinatorView } from './views/coordinator-view.ts'
 
 export type { CoordinatorOptions } from './state/coordinator-context.ts'
@@ -305,22 +303,20 @@ type Rules = ReturnType<typeof rulesOver>
 
 /** Each is made of those below it. */
 function rulesOver(context: CoordinatorContext) {
-  const copied = new CopiedReadings(context)
   const reads = new Reads(context)
   const looks = new Looks(context, reads)
   const watches = new Watches(context, reads)
-  const waiting = new WaitingWrites(context)
-  const writes = new Writes(context, waiting, [reads, looks, watches])
+  const writes = new Writes(context, [reads, looks, watches])
   const moves = new Moves(context, writes)
   const rebalancer = new Rebalancer(context, moves)
   const upgrades = new Upgrades(context, rebalancer)
-  const recovery = new Recovery(context, { rebalancer, copied })
-  const copies = new LostCopies(context, { writes, moves, rebalancer, copied })
+  const recovery = new Recovery(context, rebalancer)
+  const copies = new LostCopies(context, { writes, moves, rebalancer })
   const scrubber = new Scrubber(context, copies)
-  const below = { waiting, writes, reads, moves, rebalancer, upgrades, recovery, copies }
+  const below = { writes, reads, moves, rebalancer, upgrades, recovery, copies }
   const fleet = new Fleet(context, below)
   const room = new LedgerRoom(context, fleet)
-  const readings = new Readings(context, { writes, waiting, room, copied })
+  const readings = new Readings(context, writes, room)
   const runner = new TaskRunner(context, { writes, reads })
   const submissions = new Submissions(context, room, runner)
   return { ...below, looks, watches, scrubber, fleet, room, readings, runner, submissions }

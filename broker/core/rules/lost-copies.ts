@@ -6,7 +6,6 @@ import { count } from '../../../shared/core/count.ts'
 import { unpackTiles } from '../../../shared/operations/columns.ts'
 import type { GatewayEvent } from '../events.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
-import type { CopiedReadings } from '../state/copied-readings.ts'
 import type { Member } from '../state/membership.ts'
 import { forgetAbsent, missingMarkOf } from './missing-tiles.ts'
 import type { Moves } from './moves.ts'
@@ -17,7 +16,6 @@ interface TasksOfCopies {
   readonly writes: Writes
   readonly moves: Moves
   readonly rebalancer: Rebalancer
-  readonly copied: CopiedReadings
 }
 
 type RecreateRequested = Extract<GatewayEvent, { type: 'recreate-requested' }>
@@ -28,14 +26,12 @@ export class LostCopies {
   readonly #writes: Writes
   readonly #moves: Moves
   readonly #rebalancer: Rebalancer
-  readonly #copied: CopiedReadings
 
-  constructor(context: CoordinatorContext, { writes, moves, rebalancer, copied }: TasksOfCopies) {
+  constructor(context: CoordinatorContext, { writes, moves, rebalancer }: TasksOfCopies) {
     this.#context = context
     this.#writes = writes
     this.#moves = moves
     this.#rebalancer = rebalancer
-    this.#copied = copied
   }
 
   /** Pages of the member are damaged where its stream is at `position`: it holds these tiles no more. */
@@ -113,7 +109,7 @@ export class LostCopies {
     placement.unbear(missing)
     // Of what stays missing they may have copies.
     if (placement.tally.missing === 0) forgetAbsent(this.#context)
-    this.#copied.judge(new Map(missing.map((tile) => [tile, 0])))
+    this.#context.copied.judge(new Map(missing.map((tile) => [tile, 0])))
     const message = `${count(missing.length, 'tile')} begun anew, as zeros: no copy was left`
     this.#context.notice('warn', 'tiles-recreated', message, { tiles: missing.length })
     return missing.length

@@ -16,9 +16,7 @@ import { checkSubmission, type TaskBody } from '../../../shared/protocol/task.ts
 import type { ReadingsReceived, Ticket } from '../events.ts'
 import type { LedgerContents } from '../ledger-records.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
-import type { CopiedReadings } from '../state/copied-readings.ts'
 import { givenOf, internalId } from '../state/task-ledger.ts'
-import type { WaitingWrites } from '../state/waiting-writes.ts'
 import { tilesWithRoom } from './birth-room.ts'
 import type { LedgerRoom } from './ledger-room.ts'
 import { ReadingDesk } from './reading-desk.ts'
@@ -41,13 +39,6 @@ const AHEAD_MS_MAX = 60_000
 /** What a row of the journal takes on disk, about. */
 const ROW_BYTES = 64
 
-interface TasksOfReadings {
-  readonly writes: Writes
-  readonly waiting: WaitingWrites
-  readonly room: LedgerRoom
-  readonly copied: CopiedReadings
-}
-
 interface Cell {
   value: number
   /** Who told it first since it was written. */
@@ -66,12 +57,10 @@ interface Tile {
 export class Readings {
   readonly #context: CoordinatorContext
   readonly #writes: Writes
-  readonly #waiting: WaitingWrites
   readonly #room: LedgerRoom
   readonly #desk: ReadingDesk
   readonly #times = new ReadingTimes()
   readonly #shares = new ReadingShares()
-  readonly #copied: CopiedReadings
   readonly #tiles = new Map<number, Tile>()
   /** What the journal is to have of them: rows by key. */
   readonly #unwritten = new Map<string, Cell>()
@@ -84,17 +73,15 @@ export class Readings {
   #taken = 0
   #written = 0
 
-  constructor(context: CoordinatorContext, { writes, waiting, room, copied }: TasksOfReadings) {
+  constructor(context: CoordinatorContext, writes: Writes, room: LedgerRoom) {
     this.#context = context
     this.#writes = writes
-    this.#waiting = waiting
     this.#room = room
     this.#desk = new ReadingDesk(context)
-    this.#copied = copied
   }
 
   get counts(): { pending: number; taken: number; written: number } {
-    const pending = this.#shares.size + this.#copied.size
+    const pending = this.#shares.size + this.#context.copied.size
     return { pending, taken: this.#taken, written: this.#written }
   }
 
@@ -111,14 +98,14 @@ export class Readings {
       const field = fields.findIndex((one) => one.name === name)
       assert(field >= 0 && Number(id) < geometry.lsus, 'the grid has the cells of the journal')
       if (typeof value === 'number') this.#put(field, Number(id), value, undefined).hasRow = true
-      else this.#copied.hold({ key: String(key), field, id: Number(id), cell: value })
+      else this.#context.copied.hold({ key: String(key), field, id: Number(id), cell: value })
     }
     if (this.#shares.size > 0) this.#openWindow()
   }
 
   /** Those of a copy that count, now that it is known how far the boards are. */
   takeCopied(): void {
-    const counting = this.#copied.takeCounting()
+    const counting = this.#context.copied.takeCounting()
     for (const { field, id, cell } of counting) {
       this.#put(field, id, cell.value, undefined).hasRow = true
     }
@@ -197,7 +184,9 @@ export class Readings {
       known.value = value
       return known
     }
-    const wasHeld = this.#copied.size > 0 && this.#copied.replace(this.#rowOf(field, id), tile.tile)
+    const wasHeld =
+      this.#context.copied.size > 0 &&
+      this.#context.copied.replace(this.#rowOf(field, id), tile.tile)
     const cell = { value, by, hasRow: wasHeld }
     tile.cells.set(id, cell)
     this.#shares.add(by)
@@ -273,7 +262,7 @@ export class Readings {
   /** False when there is no room for more. */
   #write(tiles: readonly Tile[]): boolean {
     const looked = Uint32Array.from(new Set(tiles.map(({ tile }) => tile))).sort()
-    const blocked = new Set(this.#waiting.blockedTiles(looked, 'scatter'))
+    const blocked = new Set(this.#context.waiting.blockedTiles(looked, 'scatter'))
     const byField = new Map<number, Tile[]>()
     for (const tile of tiles) {
       if (blocked.has(tile.tile)) continue

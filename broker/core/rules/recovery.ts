@@ -26,7 +26,6 @@ import type { Hello, Up } from '../../../shared/protocol/messages.ts'
 import type { RecoveryView } from '../../../shared/protocol/views.ts'
 import type { ConnectionId } from '../events.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
-import type { CopiedReadings } from '../state/copied-readings.ts'
 import type { Member } from '../state/membership.ts'
 import { type Refusal, storeCloned } from './admission.ts'
 import { forgetAbsent, listed } from './missing-tiles.ts'
@@ -53,18 +52,13 @@ interface Inventory {
 export class Recovery {
   readonly #context: CoordinatorContext
   readonly #rebalancer: Rebalancer
-  readonly #copied: CopiedReadings
   /** By node. */
   readonly #inventories = new Map<string, Inventory>()
   readonly #added: Member[] = []
 
-  constructor(
-    context: CoordinatorContext,
-    { rebalancer, copied }: { rebalancer: Rebalancer; copied: CopiedReadings },
-  ) {
+  constructor(context: CoordinatorContext, rebalancer: Rebalancer) {
     this.#context = context
     this.#rebalancer = rebalancer
-    this.#copied = copied
   }
 
   /** At each start, until it is done, it is said what is put together from what. */
@@ -273,7 +267,7 @@ export class Recovery {
     const written = restored?.written && unpackTileBits(restored.written)
     const writtenLost = written?.filter((tile) => !placement.isHeld(tile)).length
     const lost = placement.bearAll(written)
-    const { taken, older } = this.#copied.judge(best)
+    const { taken, older } = this.#context.copied.judge(best)
     const newer = context.identity.seq - (restored?.seq ?? 0)
     const ahead =
       restored === undefined ? '' : `; up to ${count(newer, 'write')} came after the copy`
@@ -348,7 +342,7 @@ export class Recovery {
     )
     for (const tile of missing) placement.adoptHolder(tile, member.index)
     const ats = new Map(inventory.tiles.map((tile, index) => [tile, inventory.ats[index]!]))
-    this.#copied.judge(new Map(missing.map((tile) => [tile, ats.get(tile)!])))
+    this.#context.copied.judge(new Map(missing.map((tile) => [tile, ats.get(tile)!])))
     const message = `node ${member.id} of the lost ledger came late, with ${count(missing.length, 'tile')} that nobody had`
     this.#context.notice('warn', 'recovered-late', message, {
       node: member.id,

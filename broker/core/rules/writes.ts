@@ -55,13 +55,9 @@ export class Writes {
   /** Of tiles, as far as writes have been looked at for them (tile-tally.ts). */
   #losses = 0
 
-  constructor(
-    context: CoordinatorContext,
-    waiting: WaitingWrites,
-    followers: readonly OrderFollower[],
-  ) {
+  constructor(context: CoordinatorContext, followers: readonly OrderFollower[]) {
     this.#context = context
-    this.#waiting = waiting
+    this.#waiting = context.waiting
     this.#log = context.log
     this.#followers = followers
     this.#sender = new StreamSender(context)

@@ -20,6 +20,7 @@ import {
 } from '../ledger-records.ts'
 import type { LoadBound } from './bounded-loads.ts'
 import { ControlLog } from './control-log.ts'
+import { CopiedReadings } from './copied-readings.ts'
 import { Deadlines } from './deadlines.ts'
 import { type DetectorOptions, FailureDetector } from './failure-detector.ts'
 import { type Member, Membership } from './membership.ts'
@@ -38,6 +39,7 @@ import {
 import { stateOf } from './task-messages.ts'
 import type { Changes } from './tile-waits.ts'
 import { UpgradeTable } from './upgrade-table.ts'
+import { WaitingWrites } from './waiting-writes.ts'
 import { WriteLog } from './write-log.ts'
 
 /** How often the progress of a task is published at most, and of how many tasks each time. */
@@ -114,6 +116,8 @@ export class CoordinatorContext {
   readonly sealing = new Sealing()
   readonly controls = new ControlLog(this)
   readonly log = new WriteLog(this)
+  readonly waiting: WaitingWrites
+  readonly copied = new CopiedReadings(this)
   readonly deadlines = new Deadlines()
   readonly upgrades = new UpgradeTable(this)
   readonly pages = new PageFormats(this.members, this.upgrades)
@@ -144,6 +148,7 @@ export class CoordinatorContext {
     const { tiles } = options.grid.geometry
     const placed = { tiles, replicas, virtualNodes, loadBound, wasRebuilt: wasRebuilt(identity) }
     this.placement = new Placement(placed)
+    this.waiting = new WaitingWrites(this)
     this.tasks = new TaskLedger(options)
     this.detector = new FailureDetector(options)
     this.doubt = new SelfDoubt(options)

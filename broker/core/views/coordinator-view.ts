@@ -29,7 +29,6 @@ import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { Member } from '../state/membership.ts'
 import type { Task } from '../state/task-ledger.ts'
 import { stateOf } from '../state/task-messages.ts'
-import type { WaitingWrites } from '../state/waiting-writes.ts'
 import { departuresOf, type MoveParts, movesViewOf } from './move-views.ts'
 import { nodeViewOf, probationSeconds } from './node-views.ts'
 import {
@@ -45,7 +44,6 @@ import {
 const SLICE_NODES = 200
 
 export interface RulesSeen {
-  readonly waiting: WaitingWrites
   readonly reads: Reads
   readonly moves: Moves
   readonly rebalancer: Rebalancer
@@ -306,7 +304,7 @@ export class CoordinatorView {
       tasksKnown: tasks.size,
       openBytes: tasks.openBytes,
       logBytes: tasks.logBytes,
-      writesWaiting: this.#rules.waiting.size,
+      writesWaiting: this.#context.waiting.size,
       writesInLog: this.#context.log.size,
       readsOpen: this.#rules.reads.openCount,
       readsReissued: this.#rules.reads.counters.reissued,
