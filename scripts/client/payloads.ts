@@ -1,4 +1,5 @@
 /** What a gateway says, in CBOR and JSON. Whatever answers in its place may say anything. */
+import * as v from 'valibot'
 import type { ResultForm } from '../../shared/client/http-door.ts'
 import { type Fault, ObeliskError } from '../../shared/client/obelisk-error.ts'
 import type { TaskResult } from '../../shared/client/task.ts'
@@ -26,13 +27,13 @@ export function notAGateway(detail: string): ObeliskError {
 
 export const CBOR_FORM: ResultForm = { type: 'application/cbor', read: resultIn }
 
-export interface Refusal {
-  readonly id: string
-  readonly client: string
-  readonly code: string
-  readonly message: string
-  readonly errors: readonly Fault[]
-}
+const refusalSchema = v.object({
+  id: v.string(),
+  client: v.string(),
+  code: v.string(),
+  message: v.string(),
+  errors: v.optional(v.array(v.custom<Fault>(isPlainObject)), []),
+})
 
 /** An object, with an object at each of these names. Fails with `not-a-gateway`. */
 export function jsonIn<T extends object>(
@@ -46,12 +47,9 @@ export function jsonIn<T extends object>(
 }
 
 /** Nothing for what is none: nobody can say whose it would be. */
-export function refusalIn(payload: Uint8Array): Refusal | undefined {
-  const value = parsed(payload)
-  if (!isPlainObject(value)) return undefined
-  const { id, client, code, message, errors = [] } = value
-  const isOurs = [id, client, code, message].every((text) => typeof text === 'string')
-  return isOurs && Array.isArray(errors) ? ({ ...value, errors } as unknown as Refusal) : undefined
+export function refusalIn(payload: Uint8Array): v.InferOutput<typeof refusalSchema> | undefined {
+  const refusal = v.safeParse(refusalSchema, parsed(payload))
+  return refusal.success ? refusal.output : undefined
 }
 
 function parsed(payload: Uint8Array): unknown {

@@ -1,5 +1,6 @@
 /** What the client library says has gone wrong, in a command's words and as its exit code. */
 import type { ObeliskError } from '../../shared/client/obelisk-error.ts'
+import { own } from '../../shared/core/own.ts'
 import {
   EXIT_BAD_INPUT,
   EXIT_CONFIG,
@@ -20,27 +21,23 @@ export function wordsOf({ code, status, message, retryAfterMs }: ObeliskError): 
   return `${code}: ${message}${isPassing ? `; again in ${retryAfterMs / 1000} s` : ''}`
 }
 
+/** Of refusals that say it by no status. */
+const EXITS: Readonly<Record<string, number>> = {
+  'file-unsuitable': EXIT_BAD_INPUT,
+  'gateway-not-pinned': EXIT_CONFIG,
+  'https-only': EXIT_CONFIG,
+  locked: EXIT_NOT_ALLOWED,
+  'login-refused': EXIT_NOT_ALLOWED,
+  'not-a-gateway': EXIT_UNAVAILABLE,
+  'not-permitted': EXIT_NOT_ALLOWED,
+  'package-untrusted': EXIT_BAD_INPUT,
+  'timed-out': EXIT_TIMED_OUT,
+  unreachable: EXIT_UNAVAILABLE,
+  'url-not-secure': EXIT_CONFIG,
+}
+
 export function exitCodeOf({ code, status }: ObeliskError): number {
   if (status === 401 || status === 403) return EXIT_NOT_ALLOWED
   if (status === 408 || status === 504) return EXIT_TIMED_OUT
-  switch (code) {
-    case 'locked':
-    case 'login-refused':
-    case 'not-permitted':
-      return EXIT_NOT_ALLOWED
-    case 'file-unsuitable':
-    case 'package-untrusted':
-      return EXIT_BAD_INPUT
-    case 'timed-out':
-      return EXIT_TIMED_OUT
-    case 'unreachable':
-    case 'not-a-gateway':
-      return EXIT_UNAVAILABLE
-    case 'gateway-not-pinned':
-    case 'url-not-secure':
-    case 'https-only':
-      return EXIT_CONFIG
-    default:
-      return EXIT_FAILED
-  }
+  return own(EXITS, code) ?? EXIT_FAILED
 }

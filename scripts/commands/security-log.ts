@@ -26,6 +26,7 @@ import { faultOf } from '../path-faults.ts'
 import type { Flags } from './command-place.ts'
 import { placeOfGateway } from './secure.ts'
 import { type Colour, paint, printable, type Streams, when, written } from './streams.ts'
+import { durationIn } from './task-request.ts'
 
 export type SecurityLogFlags = Flags<'data' | 'head' | 'event' | 'since', 'verify' | 'json'>
 
@@ -34,7 +35,6 @@ const COLOURS: Readonly<Record<SecurityLevel, Colour>> = {
   warn: 'yellow',
   alarm: 'red',
 }
-const UNIT_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 const WRITE_LENGTH = 64 * 1024
 
 export async function showSecurityLog(
@@ -93,8 +93,8 @@ function headOf({ head = '', verify }: SecurityLogFlags): SecurityHead {
 }
 
 function parseSince(text: string, nowMs: number): number {
-  const match = /^(\d{1,9})([smhd])$/.exec(text)
-  if (match !== null) return nowMs - Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS]
+  const ago = durationIn(text)
+  if (ago !== undefined) return nowMs - ago
   const ts = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN
   if (Number.isNaN(ts)) {
     throw usage(`--since: "${text}" is no time as 2026-11-29T10:00:00Z, and no 90m, 12h or 7d`)

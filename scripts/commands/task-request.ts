@@ -107,6 +107,14 @@ export function parseWait(wait: string | true | undefined): number {
   return typeof wait === 'string' ? parseSeconds(wait, '--wait') : Number.POSITIVE_INFINITY
 }
 
+const UNIT_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/** Of `90m`, `12h` or `7d`, milliseconds; nothing if it is no such time. */
+export function durationIn(text: string): number | undefined {
+  const match = /^(\d{1,9}(?:\.\d+)?)([smhd])$/.exec(text)
+  return match === null ? undefined : Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS]
+}
+
 export function parseSeconds(text: string, label: string): number {
   const match = /^(\d+(?:\.\d+)?)s?$/.exec(text)
   const seconds = match ? Number(match[1]) : 0

@@ -19,7 +19,7 @@ import {
   show,
 } from './command-place.ts'
 import { table, when } from './streams.ts'
-import { assertName } from './task-request.ts'
+import { assertName, durationIn } from './task-request.ts'
 
 type CreateFlags = Flags<'ttl' | 'count' | 'prefix', 'anyNode' | 'replace'>
 
@@ -27,9 +27,9 @@ interface Created extends TokenView {
   readonly token: string
 }
 
-const HOURS = { m: 1 / 60, h: 1, d: 24 } as const
+const HOUR_MS = 3_600_000
 const COUNT_MAX = 1000
-const TTL_HOURS_MIN = 1 / 60
+const TTL_MS_MIN = 60_000
 /** What the gateway lists at most. */
 const LISTED_MAX = 1000
 
@@ -95,11 +95,10 @@ function nodesOf(node: string | undefined, flags: CreateFlags): (string | null)[
 
 /** `30m`, `24h` or `7d` in hours. */
 export function hoursOf(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)([mhd])$/.exec(text)
-  if (match === null) throw usage(`--ttl: "${text}" is not a time like 30m, 24h or 7d`)
-  const hours = Number(match[1]) * HOURS[match[2] as keyof typeof HOURS]
-  if (hours < TTL_HOURS_MIN) throw usage(`--ttl: "${text}" is too short: a minute at least`)
-  return hours
+  const ms = durationIn(text)
+  if (ms === undefined) throw usage(`--ttl: "${text}" is not a time like 30m, 24h or 7d`)
+  if (ms < TTL_MS_MIN) throw usage(`--ttl: "${text}" is too short: a minute at least`)
+  return ms / HOUR_MS
 }
 
 /** `token ls`. */
