@@ -2,13 +2,12 @@
  * The boot partition inside an image file, edited with mtools: no mount, no root. mtools refuses a FAT32
  * with fewer than 65,525 clusters, which no system's image has.
  */
-import { type FileHandle, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import type { FileHandle } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { Readable } from 'node:stream'
 import { AppError } from '../../shared/runtime/errors.ts'
 import { fault } from '../fault.ts'
 import type { ProgramResult, SystemPrograms } from '../install/system-programs.ts'
-import { noRoomOr } from '../path-faults.ts'
 
 /** An image that is open for as long as its partition is worked on. */
 export interface OpenImage {
@@ -52,7 +51,9 @@ function ifNoFat(error: unknown): undefined {
 
 /** Where they begin and how long they are, in bytes. */
 async function partitionsOf({ handle }: OpenImage, label: string, programs: SystemPrograms) {
-  const { code, stdout, stderr } = await programs.run('sfdisk', ['--json', IMAGE], [handle.fd])
+  const { code, stdout, stderr } = await programs.run('sfdisk', ['--json', IMAGE], {
+    descriptors: [handle.fd],
+  })
   if (code !== 0) {
     const complaint = stderr.replaceAll(`${IMAGE}: `, '')
     throw fault('bad-image', `${label} is not the image of a card: ${complaint}`)
@@ -103,20 +104,12 @@ export class BootPartition {
     return Number((said ?? '').replaceAll(' ', ''))
   }
 
-  async read(name: string): Promise<Buffer> {
-    return await inDirectory(async (directory) => {
-      const path = join(directory, 'read')
-      await this.#run('mcopy', ['-n', `::/${name}`, path], path)
-      return await readFile(path)
-    })
+  async read(name: string): Promise<string> {
+    return (await this.#run('mtype', [`::/${name}`])).stdout
   }
 
-  async write(name: string, content: string | Uint8Array): Promise<void> {
-    await inDirectory(async (directory) => {
-      const path = join(directory, 'written')
-      await writeFile(path, content, { mode: 0o600 })
-      await this.copyIn(path, name)
-    })
+  async write(name: string, text: string): Promise<void> {
+    await this.#run('mcopy', ['-o', '-', `::/${name}`], text)
   }
 
   /** Puts a file of this machine there; one of that name is replaced. */
@@ -131,31 +124,20 @@ export class BootPartition {
     await this.#run('mmd', [`::/${name}`])
   }
 
-  /** `copy` is the file outside of the image that is written, if one is. */
-  async #run(name: string, words: readonly string[], copy?: string): Promise<ProgramResult> {
+  async #run(name: string, words: readonly string[], text?: string): Promise<ProgramResult> {
     const { path, handle } = this.#image
     const argv = ['-i', this.#where, ...words]
-    const result = await this.#programs.run(name, argv, [handle.fd])
+    const input = text === undefined ? {} : { input: Readable.from([text]) }
+    const result = await this.#programs.run(name, argv, { descriptors: [handle.fd], ...input })
     const complaint = result.stderr.replaceAll(IMAGE, path)
     // The words of this machine, where the image lies; those of mtools are for the partition in it.
     if (/no space left|quota exceeded/i.test(complaint)) {
-      throw fault('no-room', `the disk of ${copy ?? path} is full`)
+      throw fault('no-room', `the disk of ${path} is full`)
     }
     if (/disk full/i.test(complaint))
       throw fault('no-room', 'the boot partition of the image is full')
     if (result.code !== 0)
       throw fault('bad-image', `${name}: ${complaint || `ended with ${result.code}`}`)
     return result
-  }
-}
-
-async function inDirectory<T>(work: (directory: string) => Promise<T>): Promise<T> {
-  const directory = await mkdtemp(join(tmpdir(), 'obelisk-image-'))
-  try {
-    return await work(directory)
-  } catch (error) {
-    throw noRoomOr(error, directory)
-  } finally {
-    await rm(directory, { recursive: true, force: true })
   }
 }

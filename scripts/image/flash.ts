@@ -5,6 +5,7 @@ import { type FileHandle, lstat, mkdtemp, open, rename, rm } from 'node:fs/promi
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { AppError } from '../../shared/runtime/errors.ts'
+import { flush } from '../../shared/runtime/flush.ts'
 import type { Output } from '../commands/streams.ts'
 import { fault, unreadable } from '../fault.ts'
 import type { SystemPrograms } from '../install/system-programs.ts'
@@ -77,7 +78,8 @@ export async function flash(wishes: FlashWishes, tools: FlashTools): Promise<voi
       if (!isAsked) await askToReplace(target.path, wishes)
       if (!(await isOurs(path, handle)))
         throw fault('not-permitted', `somebody else makes ${path}, too`)
-      await finish(path, target.path)
+      await rename(path, target.path)
+      flush(dirname(target.path))
     }
   } finally {
     const mayGo = work !== undefined || (await isOurs(path, handle))
@@ -97,12 +99,6 @@ async function askToReplace(path: string, { confirm }: FlashWishes): Promise<boo
   if (!existsSync(path)) return false
   if (await confirm(`${path} is there already; type yes to overwrite it: `, 'yes')) return true
   throw fault('not-permitted', 'nothing was written')
-}
-
-async function finish(path: string, target: string): Promise<void> {
-  await rename(path, target)
-  const directory = await open(dirname(target), 'r')
-  await directory.sync().finally(() => directory.close())
 }
 
 async function prepare(image: OpenImage, wishes: FlashWishes, tools: FlashTools): Promise<void> {
@@ -146,7 +142,7 @@ async function putPayload(
   board: BoardWishes,
   files: readonly PayloadFile[],
 ): Promise<void> {
-  const commandLine = (await boot.read('cmdline.txt')).toString('utf8')
+  const commandLine = await boot.read('cmdline.txt')
   if (commandLine.trim() === '') throw fault('bad-image', 'cmdline.txt of the image is empty')
   await boot.makeFolder(FOLDER)
   const needed = files.reduce((sum, { bytes }) => sum + bytes, 256 * 1024)
@@ -163,7 +159,7 @@ async function putPayload(
   const country = board.wifi?.country
   const wanted = editCommandLine(commandLine, { isFirstBoot: true, country })
   await boot.write('cmdline.txt', wanted)
-  if ((await boot.read('cmdline.txt')).toString('utf8') !== wanted) {
+  if ((await boot.read('cmdline.txt')) !== wanted) {
     throw fault('bad-image', 'cmdline.txt does not hold what was written')
   }
 }

@@ -37,6 +37,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   mdeltree: 'mtools',
   mdir: 'mtools',
   mmd: 'mtools',
+  mtype: 'mtools',
   npm: 'npm',
   sfdisk: 'fdisk',
   systemctl: 'systemd',
@@ -63,12 +64,8 @@ export class SystemPrograms {
   }
 
   /** To its end. */
-  async run(
-    name: string,
-    argv: readonly string[],
-    descriptors: readonly number[] = [],
-  ): Promise<ProgramResult> {
-    const { output, ended } = this.pipe(name, argv, { descriptors })
+  async run(name: string, argv: readonly string[], given: Given = {}): Promise<ProgramResult> {
+    const { output, ended } = this.pipe(name, argv, given)
     let stdout = ''
     output.setEncoding('utf8').on('data', (text: string) => {
       if (stdout.length < OUTPUT_BYTES_MAX) stdout += text
