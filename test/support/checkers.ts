@@ -12,6 +12,7 @@ import { decodeCbor } from '../../shared/protocol/cbor.ts'
 import type { Down } from '../../shared/protocol/messages.ts'
 import { type GridModel, type PlainTask, tilesOfPlain } from './grid-model.ts'
 import { isOwn, OwnWrites } from './own-writes.ts'
+import { rowsOf } from './part-rows.ts'
 import { checkRead } from './read-checker.ts'
 import type { TaskStories, TaskStory } from './task-stories.ts'
 import { violated } from './violation.ts'
@@ -161,7 +162,7 @@ export class Checkers {
 
   #apply(seq: number, plain: PlainTask, { parts }: WriteRecord): void {
     if (isNamed(parts)) violated(`write ${seq} is written as an earlier version did`)
-    const going = new Set(unpackParts(parts).rows.flatMap(({ tiles }) => [...tiles]))
+    const going = new Set(rowsOf(unpackParts(parts)).flatMap(({ tiles }) => [...tiles]))
     for (const tile of tilesOfPlain(plain, this.#model.grid)) {
       if (!going.has(tile)) violated(`write ${seq} has nobody for tile ${tile}`)
       const at = this.#model.tileAt(tile, Number.POSITIVE_INFINITY).seq

@@ -8,6 +8,7 @@ import { unpackNumbers } from '../../shared/operations/columns.ts'
 import { decodeCbor } from '../../shared/protocol/cbor.ts'
 import { MESSAGE_LIMITS } from '../../shared/protocol/limits.ts'
 import { buildTopic } from '../../shared/protocol/topics.ts'
+import { rowsOf } from './part-rows.ts'
 
 export function linesOf(effect: AgentEffect | GatewayEffect): string[] {
   switch (effect.type) {
@@ -50,7 +51,7 @@ function readable(value: unknown): unknown {
   if (!('parts' in value)) return value
   const { parts, ...rest } = value as WriteRecord
   if (isNamed(parts)) return value
-  const rows = unpackParts(parts).rows.map((part) => ({ ...part, tiles: [...part.tiles] }))
+  const rows = rowsOf(unpackParts(parts)).map((part) => ({ ...part, tiles: [...part.tiles] }))
   return { ...rest, parts: rows }
 }
 

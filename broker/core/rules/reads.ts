@@ -312,7 +312,6 @@ export class Reads {
     read.nodes.add(member.index)
     read.asker.shards.done += 1
     read.asker.progressed()
-    member.tasksDone += 1
     const { region } = read.asker.body
     if (region !== undefined) {
       this.#overtaken.add(read)

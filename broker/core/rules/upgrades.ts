@@ -207,7 +207,7 @@ export class Upgrades {
   }
 
   #attemptOf({ id, program }: Member): string | undefined {
-    return program?.namesAttempts ? this.#table.find(id)?.attempt : undefined
+    return program?.attempts ? this.#table.find(id)?.attempt : undefined
   }
 
   /** Somebody is here who waits: whether this upgrade has anything for him. */

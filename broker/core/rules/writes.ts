@@ -119,7 +119,8 @@ export class Writes {
     const tilesMax = writeTilesMax(operation, task.body.args, tiles, options.grid)
     const write = this.#log.add(seq, task, cutPlan(this.#planOf(tiles), tilesMax))
     const { body } = task
-    for (const move of context.moves.among((tile) => goesOver(body, tile, options.grid))) {
+    for (const move of context.moves.all) {
+      if (!goesOver(body, move.tile, options.grid)) continue
       if (move.stage === 'catching-up') this.#log.addPart(write, move.to, move.tile)
       else {
         move.missed.push(seq)
@@ -234,22 +235,25 @@ export class Writes {
     const next = member.stream.itemAt(member.stream.acked + 1)
     const write = next?.order === undefined ? this.#log.find(next?.seq ?? 0) : undefined
     if (write === undefined || write.outcome === 'done') return []
-    const parts = write.parts.rows
+    const { parts } = write
     const first = new Map<number, number>()
-    for (const { member: index, position } of parts) {
-      first.set(index, Math.min(position, first.get(index) ?? position))
+    for (const part of parts.byMember()) {
+      const index = parts.members[part]!
+      if (!first.has(index)) first.set(index, parts.positionOf(part))
     }
     const isStuck = [...first].every(([index, position]) => {
       const { stream, stopReason } = members.at(index)
       return stream.acked === position - 1 && NEVER_APPLIED.includes(stopReason?.code ?? '')
     })
     if (!isStuck) return []
-    for (const { member: index, position } of parts) {
-      this.#context.controls.replace(members.at(index), position, { op: '$void' })
+    for (const part of parts.byMember()) {
+      const member = members.at(parts.members[part]!)
+      this.#context.controls.replace(member, parts.positionOf(part), { op: '$void' })
     }
     this.#log.remove(write)
-    this.#endVoided(write.task, members.at(parts[0]!.member).stopReason!.message)
-    return [...first.keys()].sort((a, b) => a - b).map((index) => members.at(index))
+    const replicas = [...first.keys()].map((index) => members.at(index))
+    this.#endVoided(write.task, replicas[0]!.stopReason!.message)
+    return replicas
   }
 
   #endVoided(task: Task, message: string): void {

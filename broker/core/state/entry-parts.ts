@@ -158,17 +158,6 @@ export class EntryParts {
     return count
   }
 
-  /** One by one; where there may be many, nothing asks for them so. */
-  get rows(): EntryPart[] {
-    const rows: EntryPart[] = []
-    for (let part = 0; part < this.size; part++) {
-      if (this.isGone(part)) continue
-      const [member, position] = [this.members[part]!, this.positions[part]!]
-      rows.push({ member, position, tiles: this.tilesOf(part) })
-    }
-    return rows
-  }
-
   #isAt(part: number, member: number, position: number): boolean {
     return this.members[part] === member && this.positions[part] === position
   }

@@ -47,14 +47,6 @@ class Roster {
   }
 }
 
-/** What a node runs. */
-export interface Program {
-  readonly version: string
-  readonly architecture: string
-  /** Its outcomes name the attempt. */
-  readonly namesAttempts?: boolean
-}
-
 /** One admitted connection. */
 export interface Session {
   readonly number: number
@@ -76,7 +68,7 @@ export class Member {
   sliceBytesMax: number | undefined
   operations: ReadonlySet<string> = new Set()
   /** What it runs, if it takes versions from its gateway and was here since the start. */
-  program: Program | undefined
+  program: Hello['upgrade']
   /** It gives lines of its log to who asks; unknown until it was here since the start. */
   givesLog = false
   /** It was told to install another version, and has not been here with it for long enough. */
@@ -90,7 +82,6 @@ export class Member {
   drainTiles: number | undefined
   /** After a recovery, until the node counts its stream from nothing: where it stood. */
   rebaseFrom: number | undefined
-  tasksDone = 0
   /** Answers that the node gave up for want of room. */
   answersShed = 0
   #place: RingMember | undefined
@@ -207,12 +198,7 @@ export class Member {
     this.#count(-1)
     this.#knowsPacked = (hello.pages ?? 1) >= PACKED_FORMAT
     this.#count(1)
-    const { upgrade } = hello
-    this.program = upgrade && {
-      version: upgrade.version,
-      architecture: upgrade.architecture,
-      namesAttempts: upgrade.attempts === true,
-    }
+    this.program = hello.upgrade
   }
 }
 

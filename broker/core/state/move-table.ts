@@ -79,11 +79,6 @@ export class MoveTable {
     return this.#ends.length === 0 ? NONE : this.#ends.splice(0)
   }
 
-  /** Those of the tiles that are `wanted`. */
-  among(wanted: (tile: number) => boolean): Move[] {
-    return this.all.filter(({ tile }) => wanted(tile))
-  }
-
   /** The member that gets every write to a tile as its holders do, to be one of them. */
   joining(tile: number): number | undefined {
     const move = this.#byTile.get(tile)

@@ -68,10 +68,8 @@ export class Placement {
   #floating: number
   /** The members changed since the floating tiles were placed. */
   #isStale = false
-  /** Tiles that were born, given up, or changed hands since that was asked for; of many, only that they are. */
-  #touched: number[] = []
-  #areManyTouched = false
-  #isRingChanged = false
+  /** Since that was asked for; of many tiles, only that they are. */
+  #touched = nothingTouched()
   readonly #tally: TileTally
   #counted: { readonly epoch: number; readonly counts: ReadonlyMap<number, number> } | undefined
   epoch = 0
@@ -97,7 +95,7 @@ export class Placement {
   setMembers(members: readonly RingMember[] | (() => readonly RingMember[])): void {
     this.#source = typeof members === 'function' ? members : () => members
     this.#isStale = true
-    this.#isRingChanged = true
+    this.#touched.isRingChanged = true
     // Born tiles stay where they are: what follows a failure need not wait for the disk.
     if (this.#floating > 0) this.epoch += 1
   }
@@ -142,10 +140,6 @@ export class Placement {
     return this.findMissing(tiles) === undefined
       ? tiles
       : tiles.filter((tile) => !this.isMissing(tile))
-  }
-
-  hasUnborn(tiles: Uint32Array): boolean {
-    return tiles.some((tile) => this.#born[tile] === 0)
   }
 
   /** Tells the born from the unborn; when all are one or the other, without a copy. */
@@ -371,19 +365,14 @@ export class Placement {
 
   #touch(tile: number): void {
     this.#dirtyChunks.add(Math.floor(tile / PLACEMENT_CHUNK_TILES))
-    if (this.#touched.length < TOUCHED_MAX) this.#touched.push(tile)
-    else this.#areManyTouched = true
+    if (this.#touched.tiles.length < TOUCHED_MAX) this.#touched.tiles.push(tile)
+    else this.#touched.areMany = true
   }
 
   /** Since the last call. */
   takeTouched(): TouchedTiles {
-    const touched = {
-      tiles: this.#touched,
-      areMany: this.#areManyTouched,
-      isRingChanged: this.#isRingChanged,
-    }
-    this.#touched = []
-    this.#areManyTouched = this.#isRingChanged = false
+    const touched = this.#touched
+    this.#touched = nothingTouched()
     return touched
   }
 
@@ -445,4 +434,8 @@ export class Placement {
     this.#members = this.#source()
     this.#source = undefined
   }
+}
+
+function nothingTouched() {
+  return { tiles: [] as number[], areMany: false, isRingChanged: false }
 }

@@ -3,7 +3,7 @@
  * told how long the rest takes; when none does, why. Never both.
  */
 import type { NodeId } from '../../../shared/core/ids.ts'
-import type { MovesView, MoveView } from '../../../shared/protocol/views.ts'
+import type { MovesView, MoveView, NodeView } from '../../../shared/protocol/views.ts'
 import type { Moves, PlannedMove } from '../rules/moves.ts'
 import type { Rebalancer } from '../rules/rebalancer.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
@@ -20,12 +20,7 @@ export interface MoveParts {
 }
 
 /** How the emptying of one node gets on. */
-export interface Departure {
-  /** Tiles that end in a second, of all that move. */
-  readonly rate: number
-  readonly etaSeconds?: number
-  readonly waitsFor?: string
-}
+export type Departure = Pick<NodeView, 'rate' | 'eta_seconds' | 'waits_for'>
 
 export function movesViewOf(
   { context, moves, rebalancer }: MoveParts,
@@ -115,11 +110,11 @@ export function departuresOf(
   for (const [index, { member, reasons, last, isOpen }] of leavers) {
     const tiles = last > 0 ? last : isOpen ? context.moves.size : 0
     if (reasons.has('paced') && !(context.moves.size > 0 && pace.standsStill(nowMs))) {
-      departures.set(index, { rate, etaSeconds: pace.secondsFor({ tiles, bytes }) })
+      departures.set(index, { rate, eta_seconds: pace.secondsFor({ tiles, bytes }) })
     } else {
       const rest = (written.get(index) ?? 0) > 0 ? rebalancer.pausedFor : streamOf(member)
       const waitsFor = reasons.isNone ? rest : reasons.first
-      if (waitsFor !== undefined) departures.set(index, { rate, waitsFor })
+      if (waitsFor !== undefined) departures.set(index, { rate, waits_for: waitsFor })
     }
   }
   return departures

@@ -28,7 +28,7 @@ export function nodeViewOf(
     state: member.state,
     connected: member.session !== undefined,
     ...(member.leaving === 'draining' ? { draining: true, ...drainOf(member) } : {}),
-    ...(departure === undefined ? {} : progressOf(departure)),
+    ...departure,
     ...(member.stopReason === undefined ? {} : { stopped: member.stopReason }),
     ...(member.isUpgrading ? { upgrading: true } : {}),
     ...(member.program === undefined ? {} : { version: member.program.version }),
@@ -41,7 +41,7 @@ export function nodeViewOf(
     stream: { head: member.stream.head, acked: member.stream.acked },
     behind: member.stream.head - member.stream.acked,
     ...(heardMs === undefined ? {} : { heard_ts: Math.round(ts + heardMs - nowMs) }),
-    ...(isTroubled(member) || departure?.waitsFor !== undefined ? { troubled: true } : {}),
+    ...(isTroubled(member) || departure?.waits_for !== undefined ? { troubled: true } : {}),
     answers_shed: member.answersShed,
     ...(seconds > 0 ? { probation_seconds: seconds } : {}),
     may_take_tiles: member.mayTakeTiles(nowMs),
@@ -52,14 +52,6 @@ export function nodeViewOf(
 
 function drainOf({ drainTiles }: Member): Pick<NodeView, 'drain_tiles'> {
   return drainTiles === undefined ? {} : { drain_tiles: drainTiles }
-}
-
-function progressOf({ rate, etaSeconds, waitsFor }: Departure) {
-  return {
-    rate,
-    ...(etaSeconds === undefined ? {} : { eta_seconds: etaSeconds }),
-    ...(waitsFor === undefined ? {} : { waits_for: waitsFor }),
-  }
 }
 
 /** It is away, does not follow the writes, or comes and goes. Nobody misses one that has left, or is away for another version. */

@@ -7,6 +7,7 @@ import { packParts, unpackParts } from '../../../broker/core/state/part-records.
 import { CHUNK_MEMBERS, StreamRecords } from '../../../broker/core/state/stream-records.ts'
 import { packTiles } from '../../../shared/operations/columns.ts'
 import { ADD, settledPair, TILE_0 } from '../../support/gateway-bench.ts'
+import { rowsOf } from '../../support/part-rows.ts'
 import { check } from '../../support/property.ts'
 
 t.test('parts of a write come out of the ledger as they went in', async (t) => {
@@ -20,7 +21,7 @@ t.test('parts of a write come out of the ledger as they went in', async (t) => {
   check(
     t,
     fc.property(fc.array(part, { maxLength: 20 }), (parts) => {
-      t.same(unpackParts(packParts(EntryParts.of(parts))).rows, parts)
+      t.same(rowsOf(unpackParts(packParts(EntryParts.of(parts)))), parts)
     }),
   )
 })
@@ -87,7 +88,7 @@ function asBefore({ ledger }: ReturnType<typeof settledPair>): LedgerRecord[] {
   })
   for (const { key, value } of write) {
     if (Array.isArray(value.parts)) continue
-    const parts = unpackParts(value.parts as Parameters<typeof unpackParts>[0]).rows.map(
+    const parts = rowsOf(unpackParts(value.parts as Parameters<typeof unpackParts>[0])).map(
       ({ member, position, tiles }) => ({
         node: names[member]!,
         position,

@@ -406,8 +406,8 @@ t.test('born tiles stay where they are', async (t) => {
   placement.setMembers(of.slice(0, 2))
   t.equal(placement.epoch, epoch + 2, 'floating tiles may be elsewhere now')
   for (const tile of born) t.same(placement.holdersOf(tile), before[tile])
-  t.ok(placement.hasUnborn(Uint32Array.of(5, 6)))
-  t.notOk(placement.hasUnborn(born))
+  t.same([...placement.divide(Uint32Array.of(5, 6)).unborn], [6])
+  t.same([...placement.divide(born).unborn], [])
   for (const tile of [1, 2, 3]) t.ok(placement.holdersOf(tile).every((index) => index < 2))
   placement.bear(Uint32Array.from({ length: OPTIONS.tiles }, (_, tile) => tile))
   const whole = placement.epoch

@@ -49,11 +49,11 @@ t.test(
     // By round trips: four at a time, 60 ms each.
     const some = parts([...Array.from({ length: 200 }, () => turn(0)), ...[turn(1), turn(1)]])
     t.match(departures(some), [
-      [0, { etaSeconds: 3 }],
-      [1, { etaSeconds: 4 }],
+      [0, { eta_seconds: 3 }],
+      [1, { eta_seconds: 4 }],
     ])
     const [, second] = some.context.members.all
-    t.match([...departuresOf(some, [second!], new Map())], [[1, { etaSeconds: 4 }]], 'alone, too')
+    t.match([...departuresOf(some, [second!], new Map())], [[1, { eta_seconds: 4 }]], 'alone, too')
     t.match(movesViewOf(some, []), { planned_tiles: 202, planned_bytes: 2020, eta_seconds: 4 })
   },
 )
@@ -65,8 +65,8 @@ t.test('one that is held up is told why, while the others get on', async (t) => 
   }))
   const some = parts([...held, { from: 1, waitsFor: 'paced' }])
   t.match(departures(some), [
-    [0, { waitsFor: 'target-away', etaSeconds: undefined }],
-    [1, { etaSeconds: 1, waitsFor: undefined }],
+    [0, { waits_for: 'target-away', eta_seconds: undefined }],
+    [1, { eta_seconds: 1, waits_for: undefined }],
   ])
   t.match(movesViewOf(some, []), { eta_seconds: 1, waiting: { 'target-away': 2, paced: 1 } })
   t.match(movesViewOf(parts(held), []), { stands_still: 'target-away', eta_seconds: undefined })
@@ -76,5 +76,5 @@ t.test('an empty one waits for its stream, and one that has tiles for the next p
   const none = parts([])
   t.same(departures(none, [[0, 3]]), [], 'they leave at once')
   Object.assign(none.rebalancer, { pausedFor: 'unsettled' })
-  t.match(departures(none, [[0, 3]]), [[0, { waitsFor: 'unsettled' }]])
+  t.match(departures(none, [[0, 3]]), [[0, { waits_for: 'unsettled' }]])
 })
