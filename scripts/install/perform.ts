@@ -1,11 +1,12 @@
 /** Carries steps out, one after the other, each a whole change: nothing is left half-written. */
 import { chmodSync, lstatSync, mkdirSync, rmdirSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { AppError, EXIT_CONFIG, EXIT_SOFTWARE } from '../../shared/runtime/errors.ts'
 import { isThere } from '../../shared/runtime/private-folder.ts'
 import { faultOf, inWords } from '../path-faults.ts'
 import { linkWhole, writeWhole } from '../whole-file.ts'
-import { askUnit } from './collect-facts.ts'
+import { type AskedUnit, askUnit } from './collect-facts.ts'
 import { under } from './places.ts'
 import { endOf, Readiness, type ReadinessLimits } from './readiness.ts'
 import { describe, type Step } from './steps.ts'
@@ -105,43 +106,41 @@ export class Performer {
   }
 
   async #forgetToken(unit: string, path: string, identities: readonly string[]): Promise<void> {
-    const startMs = performance.now()
-    while (!identities.some(isThere)) {
-      const seen = await askUnit(unit, this.#programs)
-      const { activeState, statusText } = seen
-      if (activeState === 'failed') {
+    await this.#until(unit, (seen, elapsedMs) => {
+      if (identities.some(isThere)) {
+        remove(path)
+        return true
+      }
+      if (seen.activeState === 'failed') {
         const message = `${unit} got no identity: ${endOf(seen)}; ${hintOf(unit)}`
         throw new NotReadyError(message, EXIT_CONFIG)
       }
-      if (performance.now() - startMs >= this.#options.limits.joinMs) {
-        this.#say(`${unit} has no identity yet (${statusText}); it goes on asking`)
-        this.#say(`its token stays in ${path}: once it has joined, the same command removes it`)
-        return
-      }
-      await this.#pause()
-    }
-    remove(path)
-  }
-
-  async #pause(): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, this.#options.pollMs))
+      if (elapsedMs < this.#options.limits.joinMs) return false
+      this.#say(`${unit} has no identity yet (${seen.statusText}); it goes on asking`)
+      this.#say(`its token stays in ${path}: once it has joined, the same command removes it`)
+      return true
+    })
   }
 
   async #watch(unit: string, mustJoin: boolean): Promise<void> {
     const readiness = new Readiness(this.#options.limits, mustJoin)
-    const startMs = performance.now()
-    for (;;) {
-      const seen = await askUnit(unit, this.#programs)
-      const verdict = readiness.judge(performance.now() - startMs, seen)
-      if (verdict.kind === 'ready') {
-        if (seen.statusText !== '') this.#say(`${unit}: ${seen.statusText}`)
-        return
-      }
+    await this.#until(unit, (seen, elapsedMs) => {
+      const verdict = readiness.judge(elapsedMs, seen)
       if (verdict.kind === 'failed') {
         const message = `${unit} is not ready: ${verdict.reason}; ${hintOf(unit)}`
         throw new NotReadyError(message, EXIT_SOFTWARE)
       }
-      await this.#pause()
+      if (verdict.kind === 'wait') return false
+      if (seen.statusText !== '') this.#say(`${unit}: ${seen.statusText}`)
+      return true
+    })
+  }
+
+  /** Looks at the unit until that is enough. */
+  async #until(unit: string, look: (seen: AskedUnit, elapsedMs: number) => boolean): Promise<void> {
+    const startMs = performance.now()
+    while (!look(await askUnit(unit, this.#programs), performance.now() - startMs)) {
+      await setTimeout(this.#options.pollMs)
     }
   }
 }
