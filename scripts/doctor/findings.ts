@@ -8,8 +8,7 @@ import {
   EXIT_LEFT,
   EXIT_NOT_ALLOWED,
 } from '../../shared/runtime/errors.ts'
-import { placesOf, SYSTEMD_LEAST } from '../install/places.ts'
-import { isNewEnough } from '../install/plan.ts'
+import { isNewEnough, placesOf, SYSTEMD_LEAST } from '../install/places.ts'
 import type { DoctorFacts } from './collect-facts.ts'
 import { AS_ROOT, type Finding, fail, installCommand, ok, warn } from './finding.ts'
 import { fleetFindings, gatewayFinding, nameFinding } from './gateway-finding.ts'

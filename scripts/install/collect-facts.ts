@@ -5,8 +5,8 @@ import { architectureOf } from '../../shared/runtime/architecture.ts'
 import { fault, namedText, unreadable } from '../fault.ts'
 import type { Role } from '../package/architectures.ts'
 import { Sight } from '../path-faults.ts'
-import { type Entry, type Facts, isSound, type TreeFacts, type UnitFacts } from './facts.ts'
 import {
+  isNewEnough,
   litterOf,
   NODE_PATHS,
   NODE_RANGE,
@@ -16,9 +16,8 @@ import {
   unprovenOf,
   writtenOf,
 } from './places.ts'
-import { isNewEnough } from './plan.ts'
 import type { SystemPrograms } from './system-programs.ts'
-import { readOffered, readTree, trustedKeyOf } from './tree.ts'
+import { isSound, readOffered, readTree, type TreeFacts, trustedKeyOf } from './tree.ts'
 import type { PrivateCopy } from './tree-copy.ts'
 
 export interface FactsOptions {
@@ -32,11 +31,26 @@ export interface FactsOptions {
   readonly releaseKey?: string | undefined
 }
 
+/** Of a file its text and mode; of a link those of what it leads to, if it leads anywhere. */
+export interface Entry {
+  readonly target?: string
+  readonly text?: string
+  readonly mode?: number
+}
+
+/** What is known of an installation before it is changed: what the plans decide on. */
+export type Facts = Awaited<ReturnType<typeof collectFacts>>
+
+/** A plan from less than what is there would be another one. */
+export function checkSeen({ unseen }: Facts): void {
+  for (const { fault } of unseen) throw fault
+}
+
 /** Throws AppError: what is offered cannot be read or is not sound. */
 export async function collectFacts(
   { role, root, isLive, copy, releaseKey }: FactsOptions,
   programs: SystemPrograms,
-): Promise<Facts> {
+) {
   const places = placesOf(role)
   const at = (path: string): string => under(root, path)
   const key = releaseKey === undefined ? undefined : namedText('--release-key', releaseKey)
@@ -64,27 +78,38 @@ export async function collectFacts(
   const unit = isLive ? await askUnit(places.unit, programs) : undefined
   return {
     root,
-    // Of another root only the package tells.
+    /** Of another root only the package tells. */
     architecture: root === '/' ? architectureOf(process.arch) : (best?.architecture ?? ''),
+    /** The Node that the unit is to run. */
     node: await findNode(root, best?.node ?? NODE_RANGE, programs),
     systemdVersion: numberIn(
       isLive ? await programs.told('systemctl', ['--version']) : packagedVersion(root, 'systemd'),
     ),
+    /** Whether systemd can be asked; not below another root. */
     isLive,
     tree,
     offered,
+    /** Where its files are, which nobody else can change. */
     offeredCopy: copy?.path,
+    /** PEM of the key that a tree must be signed by; without one, by its own. */
     trustedKey,
+    /** What an upgrade left: it did not get to say that the new version is ready. */
     previous,
     isOwnedByDpkg: isListed(textOf(places.dpkgList), places.tree),
+    /** Directories of files that an installation writes, where these are not there yet. */
     missing: [places.configuration, places.credential, places.dropIn]
       .map(dirname)
       .filter((path) => !existsSync(at(path))),
+    /** What there is of what an installation writes, leaves or removes, by path. */
     entries: Object.fromEntries(entries),
+    /** Of an agent: a secured gateway knows it, and it needs no token any more. */
     hasIdentity: role === 'agent' && places.identities.some((path) => existsSync(at(path))),
+    /** A person has seen to it that nothing starts the unit. */
     isMasked: isMask(at(places.unitFile)) || unit?.isMasked === true,
+    /** Whether the other program is installed beside this one. */
     hasOther: existsSync(at(placesOf(otherRole(role)).tree)),
     unit,
+    /** What could not be looked at: above, it counts as missing. */
     unseen: sight.unseen,
   }
 }
@@ -140,13 +165,19 @@ function entryOf(path: string, root: string): Entry | undefined {
   return { target, ...(existsSync(to) ? fileOf(to) : {}) }
 }
 
+export interface NodeFacts {
+  readonly path: string
+  /** Nothing where it could not be asked. */
+  readonly version: string | undefined
+}
+
 /** The best that is new enough; without one, the best that is there. */
 export async function findNode(
   root: string,
   range: string,
   programs: SystemPrograms,
-): Promise<Facts['node']> {
-  let found: Facts['node']
+): Promise<NodeFacts | undefined> {
+  let found: NodeFacts | undefined
   for (const path of NODE_PATHS) {
     if (!existsSync(under(root, path))) continue
     // That of another root may be of another architecture.
@@ -187,14 +218,9 @@ function numberIn(text: string | undefined): number | undefined {
   return digits === undefined ? undefined : Number(digits)
 }
 
-export interface AskedUnit extends UnitFacts {
-  readonly isLoaded: boolean
-  readonly isMasked: boolean
-  readonly restarts: number
-  readonly exitStatus: number
-}
+export type AskedUnit = Awaited<ReturnType<typeof askUnit>>
 
-export async function askUnit(unit: string, programs: SystemPrograms): Promise<AskedUnit> {
+export async function askUnit(unit: string, programs: SystemPrograms) {
   const asked = [
     ...['LoadState', 'ActiveState', 'StatusText', 'UnitFileState'],
     ...['NeedDaemonReload', 'NRestarts', 'ExecMainStatus'],
@@ -208,6 +234,7 @@ export async function askUnit(unit: string, programs: SystemPrograms): Promise<A
     isMasked: shown.get('UnitFileState')?.startsWith('masked') === true,
     activeState: shown.get('ActiveState') ?? 'inactive',
     statusText: shown.get('StatusText') ?? '',
+    /** systemd read the unit before it was changed. */
     needsReload: shown.get('NeedDaemonReload') === 'yes',
     restarts: Number(shown.get('NRestarts') ?? 0),
     exitStatus: Number(shown.get('ExecMainStatus') ?? 0),

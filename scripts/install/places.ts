@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { GATEWAY } from '../../broker/config.ts'
 import { AGENT } from '../../firmware-agent/config.ts'
+import { compareVersions } from '../../shared/core/versions.ts'
 import { defaultFile, type Program } from '../../shared/runtime/config.ts'
 import type { OptionTable } from '../../shared/runtime/option-table.ts'
 import { ROLES, type Role, UPGRADE_UNITS } from '../package/architectures.ts'
@@ -32,6 +33,11 @@ export const NODE_PATHS = [
 
 /** The Node that is needed, where a package does not say it. */
 export const NODE_RANGE = '>=20.19'
+
+/** `>=20.19` is all that our package.json says. */
+export function isNewEnough(version: string, range: string): boolean {
+  return compareVersions(version, `${range.replace('>=', '')}.0`) >= 0
+}
 
 /** The oldest systemd that was tried: Debian 12's. Also in install.sh. */
 export const SYSTEMD_LEAST = 252

@@ -1,7 +1,7 @@
 import { own } from '../../shared/core/own.ts'
 import { usage } from '../fault.ts'
 import type { Role } from '../package/architectures.ts'
-import { checkSeen, type Facts } from './facts.ts'
+import { checkSeen, type Facts } from './collect-facts.ts'
 import { litterOf, otherRole, placesOf } from './places.ts'
 import { planUpgradeUnits } from './plan-upgrades.ts'
 import type { Step } from './steps.ts'

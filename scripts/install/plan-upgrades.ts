@@ -3,9 +3,10 @@
  * them, and one that installs. A decision without memory, as the rest of a plan.
  */
 import { parse } from 'smol-toml'
-import type { Facts, TreeFacts } from './facts.ts'
+import type { Facts } from './collect-facts.ts'
 import { placesOf } from './places.ts'
 import type { Step } from './steps.ts'
+import type { TreeFacts } from './tree.ts'
 import { withNode } from './unit-text.ts'
 import { bring } from './wanted.ts'
 

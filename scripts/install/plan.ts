@@ -5,12 +5,12 @@
 import { isSecure } from '../../firmware-agent/adapters/enrolment.ts'
 import { fault, usage } from '../fault.ts'
 import type { Role } from '../package/architectures.ts'
-import { checkSeen, type Facts, isSound, type TreeFacts } from './facts.ts'
-import { litterOf, NODE_PATHS, placesOf, SYSTEMD_LEAST, under } from './places.ts'
+import { checkSeen, type Facts } from './collect-facts.ts'
+import { isNewEnough, litterOf, NODE_PATHS, placesOf, SYSTEMD_LEAST, under } from './places.ts'
 import { planUpgradeUnits, startsLooking, takesUpgrades } from './plan-upgrades.ts'
 import { configurationText, type Settings } from './settings.ts'
 import type { Step } from './steps.ts'
-import { badTree } from './tree.ts'
+import { badTree, isSound, type TreeFacts } from './tree.ts'
 import { commandText, dropInText } from './unit-text.ts'
 import { bring, isAt, setBack, textAt } from './wanted.ts'
 
@@ -209,17 +209,6 @@ function checkMachine(facts: Facts, tree: TreeFacts): void {
   if (systemdVersion !== undefined && systemdVersion < SYSTEMD_LEAST) {
     refuse(`this is systemd ${systemdVersion}; Obelisk needs ${SYSTEMD_LEAST} or newer`)
   }
-}
-
-/** `>=20.19` is all that our package.json says. */
-export function isNewEnough(version: string, range: string): boolean {
-  const [major = 0, minor = 0] = numbersOf(version)
-  const [leastMajor = 0, leastMinor = 0] = numbersOf(range)
-  return major > leastMajor || (major === leastMajor && minor >= leastMinor)
-}
-
-function numbersOf(text: string): number[] {
-  return [...text.matchAll(/\d+/g)].map(([digits]) => Number(digits))
 }
 
 function configurationSteps(facts: Facts, { role, settings }: InstallWishes): Step[] {

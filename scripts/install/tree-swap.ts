@@ -8,10 +8,9 @@ import { flush } from '../../shared/runtime/flush.ts'
 import { isThere } from '../../shared/runtime/private-folder.ts'
 import { INVENTORY_FILE, restoreModes } from '../package/inventory.ts'
 import { partialOf, writeWhole } from '../whole-file.ts'
-import { isSound } from './facts.ts'
 import { failedOf, unprovenOf } from './places.ts'
 import type { SystemPrograms } from './system-programs.ts'
-import { badTree, problemsOf, readTree } from './tree.ts'
+import { badTree, isSound, problemsOf, readTree } from './tree.ts'
 
 export interface Placing {
   /** Of which nobody else can write. */

@@ -7,9 +7,32 @@ import { UPGRADE_UNITS } from '../package/architectures.ts'
 import { INVENTORY_FILE, PUBLIC_KEY_FILE, verifyTree } from '../package/inventory.ts'
 import { parsePublicKeys } from '../package/signing-keys.ts'
 import { faultOf } from '../path-faults.ts'
-import { isSound, type TreeFacts } from './facts.ts'
 import { isRole, NODE_RANGE } from './places.ts'
 import type { PrivateCopy } from './tree-copy.ts'
+
+/** A tree of files, as its inventory and its package.json say. */
+export interface TreeFacts {
+  readonly path: string
+  readonly version: string
+  readonly role: string
+  readonly architecture: string
+  /** The least Node. */
+  readonly node: string
+  /** Tells two trees apart: the bytes of the inventory. */
+  readonly inventory: string
+  readonly unitText: string
+  /** Of an agent that takes versions from its gateway: the units that install them, as `upgradeUnitsOf` has their places. */
+  readonly upgradeTexts?: readonly string[]
+  /** What is not as the inventory says; of a tree that cannot be read nothing else is known. */
+  readonly problems: readonly string[]
+}
+
+/** Whether there is a tree, and nothing is wrong with it: no other is run, or gone back to. */
+export function isSound(tree: TreeFacts | undefined): tree is SoundTree {
+  return tree !== undefined && tree.problems.length === 0
+}
+
+type SoundTree = TreeFacts & { readonly problems: readonly [] }
 
 const SHOWN_MAX = 5
 

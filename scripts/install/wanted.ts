@@ -1,7 +1,7 @@
 /** What is to be at a path, or not to be there; what differs is a step, and so is what sets it back. */
 import { dirname } from 'node:path'
 import { own } from '../../shared/core/own.ts'
-import type { Facts } from './facts.ts'
+import type { Facts } from './collect-facts.ts'
 import type { Step } from './steps.ts'
 
 /** A file with this text, a link to this target, or nothing. */

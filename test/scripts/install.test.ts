@@ -17,12 +17,11 @@ import fc from 'fast-check'
 import { parse } from 'smol-toml'
 import t, { type Test } from 'tap'
 import { runCommand } from '../../scripts/commands/program.ts'
-import { collectFacts } from '../../scripts/install/collect-facts.ts'
-import type { Facts, TreeFacts } from '../../scripts/install/facts.ts'
+import { collectFacts, type Facts } from '../../scripts/install/collect-facts.ts'
 import { Performer } from '../../scripts/install/perform.ts'
+import { isNewEnough } from '../../scripts/install/places.ts'
 import {
   type InstallWishes,
-  isNewEnough,
   planGoingBack,
   planInstall,
   wayBackOf,
@@ -33,6 +32,7 @@ import { readSettings } from '../../scripts/install/settings.ts'
 import { describe } from '../../scripts/install/steps.ts'
 import { SystemPrograms } from '../../scripts/install/system-programs.ts'
 import { setKeys } from '../../scripts/install/toml-edit.ts'
+import type { TreeFacts } from '../../scripts/install/tree.ts'
 import { commandText, dropInText } from '../../scripts/install/unit-text.ts'
 import { formatToken, type TokenKind } from '../../shared/protocol/tokens.ts'
 import type { AppError } from '../../shared/runtime/errors.ts'
@@ -75,7 +75,10 @@ const BARE: Facts = {
   hasIdentity: false,
   isMasked: false,
   hasOther: false,
-  unit: { isEnabled: false, activeState: 'inactive', statusText: '', needsReload: false },
+  unit: {
+    ...{ isLoaded: true, isEnabled: false, isMasked: false, activeState: 'inactive' },
+    ...{ statusText: '', needsReload: false, restarts: 0, exitStatus: 0 },
+  },
   unseen: [],
 }
 
@@ -111,10 +114,8 @@ const INSTALLED: Facts = {
   missing: ['/etc/credstore', `${UNIT_FILE}.d`],
   entries: ENTRIES,
   unit: {
-    isEnabled: true,
-    activeState: 'active',
-    statusText: 'joined mqtt://gw:1883 as edge-1',
-    needsReload: false,
+    ...BARE.unit!,
+    ...{ isEnabled: true, activeState: 'active', statusText: 'joined mqtt://gw:1883 as edge-1' },
   },
 }
 
