@@ -1,15 +1,14 @@
 #!/usr/bin/env node
 import { EXIT_INTERRUPTED, EXIT_WRITE_FAILED } from '../shared/runtime/errors.ts'
-import type { Environment } from '../shared/runtime/option-table.ts'
 import { VERSION } from '../shared/runtime/version.ts'
-import type { GatewayParts } from './commands/gateway-parts.ts'
+import type { OwnPrograms } from './commands/own-programs.ts'
 import { isProgram, programPath } from './programs.ts'
 import { asOurs, type Main, runMain } from './run-main.ts'
 
 interface GatewayMain extends Main {
-  readonly restoreFleet: GatewayParts['restore']
-  readonly restoreLedger: GatewayParts['restoreLedger']
-  readonly checkBackup: GatewayParts['checkBackup']
+  readonly restoreFleet: OwnPrograms['restore']
+  readonly restoreLedger: OwnPrograms['restoreLedger']
+  readonly checkBackup: OwnPrograms['checkBackup']
 }
 
 /**
@@ -41,18 +40,18 @@ async function run(argv: readonly string[]): Promise<number> {
   stderr.on('error', () => {})
   const gateway = async (): Promise<GatewayMain> =>
     (await import(programPath('gateway'))) as GatewayMain
-  const gatewayParts: GatewayParts = {
+  const programs: OwnPrograms = {
     makeKeys: async (data) => (await gateway()).run(['keys', '--data', data], env),
     restore: (order) => asOurs(async () => (await gateway()).restoreFleet(order)),
     restoreLedger: (order) => asOurs(async () => (await gateway()).restoreLedger(order)),
     checkBackup: (file) => asOurs(async () => (await gateway()).checkBackup(file)),
-  }
-  const enrol = async (given: readonly string[], environment: Environment): Promise<number> => {
-    const agent = (await import(programPath('agent'))) as Main
-    return await agent.run(['enroll', ...given], environment as NodeJS.ProcessEnv)
+    enrol: async (given, environment) => {
+      const agent = (await import(programPath('agent'))) as Main
+      return await agent.run(['enroll', ...given], environment as NodeJS.ProcessEnv)
+    },
   }
   const streams = { stdout, stderr, stdin, environment: env }
-  const code = await runCommand(argv, streams, VERSION, gatewayParts, enrol)
+  const code = await runCommand(argv, streams, VERSION, programs)
   // Whoever interrupts it does not wait for a reader that stands still.
   if (code === EXIT_INTERRUPTED && stdout.writableLength > 0) process.exit(code)
   // Or whoever could still type keeps the process.

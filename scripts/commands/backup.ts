@@ -12,7 +12,7 @@ import { inWords } from '../path-faults.ts'
 import { privatePartialOf, writeWholeFrom } from '../whole-file.ts'
 import { assertFree, newPassphrase, sayKept } from './ca.ts'
 import { type Asked, type AskedHere, type CommandGroup, type Flags, show } from './command-place.ts'
-import type { GatewayParts } from './gateway-parts.ts'
+import type { OwnPrograms } from './own-programs.ts'
 import { type RestoreFlags, withRestore } from './restore.ts'
 import { restoreAll } from './restore-ledger.ts'
 import { printable, when } from './streams.ts'
@@ -22,7 +22,7 @@ type BackupFlags = Flags<'passphraseFile', 'withSecrets' | 'force'>
 
 const OWN = 0o600
 
-export function addBackupCommands(obelisk: CommandGroup, parts: GatewayParts): void {
+export function addBackupCommands(obelisk: CommandGroup, parts: OwnPrograms): void {
   const backup = obelisk
     .asks('backup <file>', write)
     .description('write the ledger of a gateway that runs into a file')
@@ -94,7 +94,7 @@ async function checked(path: string, passphrase: string | undefined): Promise<Ch
 async function check(
   asked: AskedHere,
   file: string,
-  { checkBackup }: Pick<GatewayParts, 'checkBackup'>,
+  { checkBackup }: Pick<OwnPrograms, 'checkBackup'>,
 ): Promise<number> {
   return tell(asked, file, await inWords(file, 'looked at', () => checkBackup(file)))
 }

@@ -10,7 +10,7 @@ import { fault, usage } from '../fault.ts'
 import { faultOf, inWords } from '../path-faults.ts'
 import { privatePartialOf, writeWhole } from '../whole-file.ts'
 import { type Asked, type AskedHere, type CommandGroup, type Flags, show } from './command-place.ts'
-import type { GatewayParts } from './gateway-parts.ts'
+import type { OwnPrograms } from './own-programs.ts'
 import { type RestoreFlags, restore, withRestore } from './restore.ts'
 import { day, printable, type Row, rowLines, type Streams, when } from './streams.ts'
 import { PASSPHRASE_FILE, passphraseOf } from './typed-input.ts'
@@ -23,7 +23,7 @@ const TIMEOUT_MS = 120_000
 
 export function addCaCommands(
   obelisk: CommandGroup,
-  { restore: restoreFleet }: Pick<GatewayParts, 'restore'>,
+  { restore: restoreFleet }: Pick<OwnPrograms, 'restore'>,
 ): void {
   const ca = obelisk.group('ca', "the fleet's authority, and a backup of its keys and identities")
   ca.asks('show', showAuthority).description(

@@ -14,12 +14,12 @@ import { addCaCommands } from './ca.ts'
 import { type Asked, type AskedHere, CommandGroup } from './command-place.ts'
 import { commandTree, type TreeCommand } from './command-tree.ts'
 import { trust } from './detector.ts'
-import type { Enrol, EnrolFlags } from './enroll.ts'
+import type { EnrolFlags } from './enroll.ts'
 import { addFleetCommands } from './fleet.ts'
-import type { GatewayParts } from './gateway-parts.ts'
 import { addGridCommands } from './grid.ts'
 import { addLoginCommands } from './login.ts'
 import { addNodeCommands } from './node.ts'
+import type { OwnPrograms } from './own-programs.ts'
 import { exitCodeOf, wordsOf } from './refusal.ts'
 import { addRingCommands } from './ring.ts'
 import { addSealCommands } from './seal.ts'
@@ -34,13 +34,6 @@ import { addTop } from './top.ts'
 import { nameUsage, usageLine } from './usage-line.ts'
 import { addUserCommands } from './user.ts'
 
-/** What a command has another program of this machine do. */
-interface OwnPrograms {
-  readonly version: string
-  readonly gatewayParts: GatewayParts
-  readonly enrol: Enrol
-}
-
 /** Commands that read their own arguments; they never reach commander but in its help. */
 export const PROGRAMS = {
   gateway: 'run the gateway (obelisk gateway --help)',
@@ -53,11 +46,10 @@ export async function runCommand(
   argv: readonly string[],
   streams: Streams,
   version: string,
-  gatewayParts: GatewayParts = NOT_HERE,
-  enrol: Enrol = notHere,
+  programs: OwnPrograms = NOT_HERE,
 ): Promise<number> {
   let code: number = EXIT_DONE
-  const program = buildProgram(streams, { version, gatewayParts, enrol }, (result) => {
+  const program = buildProgram(streams, version, programs, (result) => {
     code = result
   })
   let acting = program
@@ -84,9 +76,7 @@ export async function runCommand(
 export function ownTree(): TreeCommand {
   const none = { write: () => {} }
   const streams = { stdout: none, stderr: none, stdin: nobody(), environment: {} }
-  return commandTree(
-    buildProgram(streams, { version: '', gatewayParts: NOT_HERE, enrol: notHere }, none.write),
-  )
+  return commandTree(buildProgram(streams, '', NOT_HERE, none.write))
 }
 
 async function* nobody(): AsyncGenerator<string> {}
@@ -95,8 +85,8 @@ async function notHere(): Promise<never> {
   throw fault('not-installed', 'that program is not on this machine')
 }
 
-const NOT_HERE: GatewayParts = {
-  ...{ makeKeys: notHere, restore: notHere },
+const NOT_HERE: OwnPrograms = {
+  ...{ enrol: notHere, makeKeys: notHere, restore: notHere },
   ...{ restoreLedger: notHere, checkBackup: notHere },
 }
 
@@ -127,7 +117,8 @@ function asAsked(program: Command, argv: readonly string[]): string[] {
 
 function buildProgram(
   streams: Streams,
-  { version, gatewayParts, enrol }: OwnPrograms,
+  version: string,
+  programs: OwnPrograms,
   done: (code: number) => void,
 ): Command {
   const program = new Command('obelisk')
@@ -140,10 +131,10 @@ function buildProgram(
     })
   const obelisk = new CommandGroup(program, streams, done)
   for (const [name, about] of Object.entries(PROGRAMS)) {
-    const { command } = obelisk.group(name, about)
-    if (name === 'gateway') addGatewayWords(obelisk.below(command), gatewayParts)
-    else if (name === 'agent') addEnroll(obelisk.below(command), enrol)
-    else command.helpOption(false).allowUnknownOption()
+    const group = obelisk.group(name, about)
+    if (name === 'gateway') addGatewayWords(group, programs)
+    else if (name === 'agent') addEnroll(group, programs)
+    else group.command.helpOption(false).allowUnknownOption()
   }
   addTaskCommands(obelisk)
   addNodeCommands(obelisk)
@@ -152,8 +143,8 @@ function buildProgram(
   addTokenCommands(obelisk)
   addUserCommands(obelisk)
   addLoginCommands(obelisk)
-  addCaCommands(obelisk, gatewayParts)
-  addBackupCommands(obelisk, gatewayParts)
+  addCaCommands(obelisk, programs)
+  addBackupCommands(obelisk, programs)
   addSealCommands(obelisk)
   addSub(obelisk)
   addSecurityCommands(obelisk)
@@ -165,7 +156,7 @@ function buildProgram(
   return program
 }
 
-function addGatewayWords(gateway: CommandGroup, { makeKeys }: GatewayParts): void {
+function addGatewayWords(gateway: CommandGroup, { makeKeys }: OwnPrograms): void {
   // A word to a gateway that runs; `obelisk gateway` alone is that program.
   gateway
     .asks('trust', trust)
@@ -187,7 +178,7 @@ function addGatewayWords(gateway: CommandGroup, { makeKeys }: GatewayParts): voi
     .option('--data <directory>', 'of a gateway that is no service of this machine')
 }
 
-function addEnroll(agent: CommandGroup, enrol: Enrol): void {
+function addEnroll(agent: CommandGroup, { enrol }: OwnPrograms): void {
   agent
     .does('enroll', async ({ flags, words, streams }: Asked<EnrolFlags>) => {
       const { enroll } = await import('./enroll.ts')

@@ -7,7 +7,7 @@ import { usage } from '../fault.ts'
 import { placesOf } from '../install/places.ts'
 import { faultOf, inWords } from '../path-faults.ts'
 import { show } from './command-place.ts'
-import type { GatewayParts } from './gateway-parts.ts'
+import type { OwnPrograms } from './own-programs.ts'
 import { assertClear, linesOf, type RestoreFlags, revokedSince, some, startOf } from './restore.ts'
 import { configure, placeOfGateway } from './secure.ts'
 import { printable, type Streams, span, when } from './streams.ts'
@@ -17,7 +17,7 @@ export async function restoreAll(
   file: string,
   flags: RestoreFlags,
   streams: Streams,
-  { restoreLedger }: Pick<GatewayParts, 'restoreLedger'>,
+  { restoreLedger }: Pick<OwnPrograms, 'restoreLedger'>,
 ): Promise<number> {
   if (file === '-') throw usage('a backup is looked at before it is restored: name a file')
   assertClear(file, flags)

@@ -10,8 +10,8 @@ import { fault, usage } from '../fault.ts'
 import { placesOf } from '../install/places.ts'
 import { inWords } from '../path-faults.ts'
 import { type Flags, show } from './command-place.ts'
-import type { GatewayParts } from './gateway-parts.ts'
 import { interruptible } from './interruption.ts'
+import type { OwnPrograms } from './own-programs.ts'
 import { assertHosts, configure, placeOfGateway } from './secure.ts'
 import { calledAs, printable, type Streams, span, when } from './streams.ts'
 import { ask, isTyped, PASSPHRASE_FILE, passphraseOf } from './typed-input.ts'
@@ -28,7 +28,7 @@ export async function restore(
   file: string,
   flags: RestoreFlags,
   streams: Streams,
-  restoreFleet: GatewayParts['restore'],
+  restoreFleet: OwnPrograms['restore'],
 ): Promise<number> {
   assertClear(file, flags)
   const { data, isService } = placeOfGateway(flags.data)

@@ -13,7 +13,7 @@ import { SystemPrograms } from '../install/system-programs.ts'
 import { inWords } from '../path-faults.ts'
 import { writeWhole } from '../whole-file.ts'
 import type { Flags } from './command-place.ts'
-import type { GatewayParts } from './gateway-parts.ts'
+import type { OwnPrograms } from './own-programs.ts'
 import { calledAs, type Streams } from './streams.ts'
 import { whileDown } from './while-down.ts'
 
@@ -28,7 +28,7 @@ const READABLE = 0o644
 export async function secure(
   { host, httpHost, data: given }: SecureFlags,
   streams: Streams,
-  makeKeys: GatewayParts['makeKeys'],
+  makeKeys: OwnPrograms['makeKeys'],
 ): Promise<number> {
   assertHosts({ '--host': host, '--http-host': httpHost })
   const { unit, configuration } = placesOf('gateway')
