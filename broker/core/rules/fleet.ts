@@ -13,7 +13,6 @@ import { ringOf } from '../views/ring-tiles.ts'
 import { gridShapeOf, judge, type Refusal } from './admission.ts'
 import type { LostCopies } from './lost-copies.ts'
 import type { Moves } from './moves.ts'
-import type { Reads } from './reads.ts'
 import type { Rebalancer } from './rebalancer.ts'
 import type { Recovery } from './recovery.ts'
 import { removalProblem, soleTiles } from './removal.ts'
@@ -24,7 +23,6 @@ import type { Writes } from './writes.ts'
 /** What the fleet tells of its changes. */
 export interface TasksOfFleet {
   readonly writes: Writes
-  readonly reads: Reads
   readonly moves: Moves
   readonly copies: LostCopies
   readonly rebalancer: Rebalancer

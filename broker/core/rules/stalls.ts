@@ -57,19 +57,18 @@ export function findStalls(input: StallInput): Stall[] {
     const count = counts[isCrowded ? 'too-few-nodes' : 'no-source']
     for (const holder of leavers) count[holder]! += 1
   }
-  return (['too-few-nodes', 'no-source'] as const)
-    .flatMap((reason) =>
-      members.flatMap(({ id }, index) => {
-        const tiles = counts[reason][index]!
-        if (tiles === 0) return []
-        const why = reason === 'no-source' ? NO_SOURCE : tooFew(replicas, staying)
-        const message = `${count(tiles, 'tile')} of node ${id} cannot leave it: ${why}`
-        return [{ index, stall: { node: id, reason, tiles, message } }]
-      }),
-    )
-    .sort((a, b) => a.index - b.index)
-    .map(({ stall }) => stall)
+  return members.flatMap(({ id: node }, index) =>
+    REASONS.flatMap((reason) => {
+      const tiles = counts[reason][index]!
+      if (tiles === 0) return []
+      const why = reason === 'no-source' ? NO_SOURCE : tooFew(replicas, staying)
+      const message = `${count(tiles, 'tile')} of node ${node} cannot leave it: ${why}`
+      return [{ node, reason, tiles, message }]
+    }),
+  )
 }
+
+const REASONS = ['too-few-nodes', 'no-source'] as const
 
 const NO_SOURCE = 'none of their holders is here and up to date'
 
