@@ -15,11 +15,8 @@ import { excerptOf, type Totals, totalsOf } from './support/tap-output.ts'
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
 const LOGS = join(ROOT, '.tap/logs')
-/**
- * More than a small machine has cores: many tests wait for processes, disks and limits of time. One more for the two
- * that do little else for minutes.
- */
-const JOBS = 2 * availableParallelism() + 1
+/** Many more than a machine has cores: most tests wait for processes, disks and limits of time half of the time. */
+const JOBS = 4 * availableParallelism()
 /** Certificates that each Node would read first, which takes longer than all else of its start: no test needs them. */
 const { NODE_EXTRA_CA_CERTS: _certificates, ...ENVIRONMENT } = process.env
 /** For machines that do much else at the same time; tests have limits of their own below that. */
@@ -41,15 +38,18 @@ const TOGETHER: readonly RegExp[] = [
   /^test\/(simulation\/(checkers|scenarios)|tidy|docs|attempts|systemd)/,
 ]
 
-/** What takes longest, so that nothing long is left at the end. */
+/** Stands for what runs in one process, one file after the other. */
+const MANY_FILES = 'many'
+
+/** What takes longest, so that nothing long is left at the end; what waits most comes first. */
 const FIRST = [
-  ...['end-to-end/upgrade', 'end-to-end/ledger-restore'],
+  ...['end-to-end/upgrade', 'end-to-end/ledger-restore', 'end-to-end/clocks'],
+  ...['end-to-end/key-rotation', 'end-to-end/bridges', MANY_FILES],
   ...['end-to-end/hand-off', 'end-to-end/failure', 'end-to-end/commands', 'end-to-end/chaos'],
   ...['end-to-end/durability', 'simulation/fleet', 'simulation/mutants', 'scripts/package.'],
   ...[
     'end-to-end/disk-full',
     'end-to-end/secured',
-    'end-to-end/clocks',
     'end-to-end/wire',
     'scripts/install',
     'scripts/first-boot',
@@ -86,8 +86,9 @@ function lots(wanted: readonly string[]): Lot[] {
     const name = TOGETHER.find((pattern) => pattern.test(file))?.source ?? file
     byName.set(name, [...(byName.get(name) ?? []), file])
   }
-  const place = ([file]: Lot): number => {
-    const index = FIRST.findIndex((part) => file!.startsWith(`test/${part}`))
+  const place = (lot: Lot): number => {
+    const path = lot.length === 1 ? lot[0]! : `test/${MANY_FILES}`
+    const index = FIRST.findIndex((part) => path.startsWith(`test/${part}`))
     return index === -1 ? FIRST.length : index
   }
   return [...byName.values()].sort((a, b) => place(a) - place(b))

@@ -311,7 +311,7 @@ t.test('attempt 26: a key of another form is none, whatever the token', async (t
 })
 
 t.test('attempt 26: who ends no line is let go, counted, and takes nobody’s place', async (t) => {
-  const gateway = await fleet(t, { places: 1, timeoutMs: 300 })
+  const gateway = await fleet(t, { places: 1, timeoutMs: 1500 })
   const token = await gateway.token(n1)
   const silent = await Promise.all(
     Array.from({ length: 20 }, async (_, index) => {
