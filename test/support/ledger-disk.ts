@@ -22,7 +22,7 @@ export class LedgerDisk {
   get<T>(table: LedgerTable, key: string | number): T | undefined {
     const bytes = this.disk.get(table, key)
     if (bytes === undefined) return undefined
-    if (table === 'body' || table === 'result') return bytes.slice() as T
+    if (table === 'body' || table === 'result') return Buffer.from(bytes) as T
     const decoded = decodeCbor(bytes, LIMITS)
     if (!decoded.ok) throw new Error(`a record of ${table} does not decode: ${decoded.message}`)
     return decoded.value as T

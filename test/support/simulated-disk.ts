@@ -181,12 +181,12 @@ class OpenDisk implements Tables {
     }
     return {
       name,
-      getBinary: (key) => disk.read(name, key)?.slice(),
+      getBinary: (key) => copyOf(disk.read(name, key)),
       getBinaryFast: (key) => disk.read(name, key),
       getRange: () =>
-        disk.keysRead(name).map((key) => ({ key: key as K, value: disk.read(name, key)!.slice() })),
+        disk.keysRead(name).map((key) => ({ key: key as K, value: copyOf(disk.read(name, key))! })),
       getKeys: () => disk.keysRead(name) as K[],
-      put: (key, value) => change(key, value.slice()),
+      put: (key, value) => change(key, copyOf(value)),
       remove: (key) => change(key, undefined),
       clearSync: () => {
         const put = this.#changes!.filter(({ table }) => table === name).map(({ key }) => key)
@@ -269,6 +269,11 @@ class OpenDisk implements Tables {
       this.#changes = undefined
     }
   }
+}
+
+/** Never by `slice`, which for a Buffer is a view: of a few bytes, the megabytes would stay that they were encoded in. */
+function copyOf(bytes: Uint8Array | undefined): Uint8Array | undefined {
+  return bytes && Buffer.from(bytes)
 }
 
 function rowsOf<Value>(tables: Rows<Value>, table: string): Map<Key, Value> {

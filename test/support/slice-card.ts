@@ -59,7 +59,7 @@ export class SliceCard {
 
   /** The card rots: a byte of this page is another one. */
   rot(tile: number, random: Random): void {
-    const page = this.disk.get('tiles', tile)!.slice()
+    const page = Buffer.from(this.disk.get('tiles', tile)!)
     page[random.integer(page.length)]! ^= 1 + random.integer(255)
     this.disk.overwrite('tiles', tile, page)
   }
