@@ -31,6 +31,37 @@ export interface SimpleSurroundings {
   readonly network: SimulatedNetwork
   /** LSUs of each tile: there are no clipped ones. */
   readonly tileLsus: number
+  /** What a welcome says of it, once for all nodes. */
+  readonly ledgerOf: (welcome: Welcome) => LedgerOfNode
+}
+
+type Welcome = Extract<Down, { t: 'welcome' }>
+
+export interface LedgerOfNode {
+  readonly id: string
+  readonly grid: GridShape
+}
+
+const NONE: readonly never[] = []
+
+/** A map of a few tiles: a hundred thousand real ones would take a hundred megabytes. */
+class FewNumbers {
+  #keys: readonly number[] = NONE
+  #values: number[] = NONE as never
+
+  get(key: number): number | undefined {
+    return this.#values[this.#keys.indexOf(key)]
+  }
+
+  set(key: number, value: number): void {
+    const at = this.#keys.indexOf(key)
+    if (at >= 0) {
+      this.#values[at] = value
+      return
+    }
+    this.#keys = [...this.#keys, key]
+    this.#values = [...this.#values, value]
+  }
 }
 
 /** What it can do. */
@@ -40,16 +71,16 @@ export class SimpleAgent implements NodeEnd {
   readonly node: string
   readonly #around: SimpleSurroundings
   // What is on its disk.
-  readonly #values = new Map<number, number>()
+  readonly #values = new FewNumbers()
   #mark = { position: 0, chain: CHAIN_START, seq: 0 }
-  #ledger: { id: string; grid: GridShape } | undefined
+  #ledger: LedgerOfNode | undefined
   #boot = 0
   // What a crash takes.
   #isUp = false
   #connection: string | undefined
   #session = 0
-  #queue: Entry[] = []
-  #reads: Read[] = []
+  #queue: readonly Entry[] = NONE
+  #reads: readonly Read[] = NONE
   #beats = 0
 
   constructor(node: string, around: SimpleSurroundings) {
@@ -67,10 +98,6 @@ export class SimpleAgent implements NodeEnd {
 
   get isAdmitted(): boolean {
     return this.#session > 0
-  }
-
-  get tiles(): number {
-    return this.#values.size
   }
 
   start(): void {
@@ -101,8 +128,8 @@ export class SimpleAgent implements NodeEnd {
   #forget(): void {
     this.#connection = undefined
     this.#session = 0
-    this.#queue = []
-    this.#reads = []
+    this.#queue = NONE
+    this.#reads = NONE
   }
 
   #connect(): void {
@@ -159,14 +186,14 @@ export class SimpleAgent implements NodeEnd {
     else if (message.t === 'cancel') {
       this.#reads = this.#reads.filter(({ task }) => task !== message.task)
     } else if (message.t === 'read') {
-      this.#reads.push(message)
+      this.#reads = [...this.#reads, message]
       this.#answerReads()
     }
   }
 
-  #welcome(message: Extract<Down, { t: 'welcome' }>): void {
+  #welcome(message: Welcome): void {
     this.#session = message.session
-    this.#ledger ??= { id: message.ledgerId, grid: message.grid }
+    this.#ledger ??= this.#around.ledgerOf(message)
     this.#acknowledge([])
     this.#beatEvery(message.heartbeatMs)
   }
@@ -188,7 +215,7 @@ export class SimpleAgent implements NodeEnd {
     const isIdle = this.#queue.length === 0
     for (const entry of entries) {
       const next = this.#mark.position + this.#queue.length + 1
-      if (entry.position === next) this.#queue.push(entry)
+      if (entry.position === next) this.#queue = [...this.#queue, entry]
       else if (entry.position > next) {
         const { position, chain } = this.#mark
         this.#send({ t: 'gap', session: this.#session, position, chain })
@@ -210,7 +237,7 @@ export class SimpleAgent implements NodeEnd {
       this.#mark = { position, chain, seq }
       return { position, lsus: ids.length * this.#around.tileLsus }
     })
-    this.#queue = []
+    this.#queue = NONE
     this.#acknowledge(results)
     this.#answerReads()
   }
@@ -218,7 +245,10 @@ export class SimpleAgent implements NodeEnd {
   #answerReads(): void {
     const ready = this.#reads.filter(({ after }) => after <= this.#mark.position)
     if (ready.length === 0) return
-    this.#reads = this.#reads.filter(({ after }) => after > this.#mark.position)
+    this.#reads =
+      this.#reads.length === ready.length
+        ? NONE
+        : this.#reads.filter(({ after }) => after > this.#mark.position)
     for (const read of ready) {
       const { task, part, attempt } = read
       const { position, seq } = this.#mark

@@ -19,7 +19,7 @@ import { drawOptions } from './drawn-options.ts'
 import type { PlainRegion, PlainTask } from './grid-model.ts'
 import { LedgerDisk } from './ledger-disk.ts'
 import { type Programs, SHIPPED } from './programs.ts'
-import { SimpleAgent } from './simple-agent.ts'
+import { type LedgerOfNode, SimpleAgent, type SimpleSurroundings } from './simple-agent.ts'
 import { SimulatedClock } from './simulated-clock.ts'
 import { SimulatedGateway } from './simulated-gateway.ts'
 import { SimulatedNetwork } from './simulated-network.ts'
@@ -123,6 +123,10 @@ export class SimpleFleet {
         effect: (effect) => this.onLine?.(`${this.#clock.nowMs} ${effect.type}`),
         received: (_, { t }) => this.#count(`up-${t}`),
         sent: (_, { t }) => this.#count(`down-${t}`),
+        sentRound: (messages) => {
+          this.onLine?.(`${this.#clock.nowMs} send-round`)
+          this.#count('down-in-rounds', messages)
+        },
         notice: ({ code, level, message, fields }) => {
           const isExpected = fields?.reason === 'id-taken'
           this.#count(isExpected ? 'id-taken' : code)
@@ -132,7 +136,16 @@ export class SimpleFleet {
         published: () => {},
       },
     })
-    const around = { clock: this.#clock, network: this.#network, tileLsus: TILE ** 2 }
+    const ledgers = new Map<string, LedgerOfNode>()
+    const around: SimpleSurroundings = {
+      clock: this.#clock,
+      network: this.#network,
+      tileLsus: TILE ** 2,
+      ledgerOf: ({ ledgerId: id, grid }) => {
+        if (!ledgers.has(id)) ledgers.set(id, { id, grid })
+        return ledgers.get(id)!
+      },
+    }
     this.#agents = Array.from({ length: nodes }, (_, index) => new SimpleAgent(`n${index}`, around))
   }
 
@@ -300,7 +313,7 @@ export class SimpleFleet {
     return undefined
   }
 
-  #count(what: string): void {
-    this.counts.set(what, (this.counts.get(what) ?? 0) + 1)
+  #count(what: string, times = 1): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + times)
   }
 }

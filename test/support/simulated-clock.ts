@@ -8,7 +8,6 @@ import { TimeHeap } from '../../shared/core/time-heap.ts'
 
 export interface Appointment {
   readonly atMs: number
-  readonly order: number
   readonly act: () => void
   isCancelled: boolean
 }
@@ -23,7 +22,6 @@ export class SimulatedClock {
   #presentMs = -1
   #over = 0
   #nowMs = 0
-  #orders = 0
   #isStirred = false
   #failure: { readonly error: unknown } | undefined
 
@@ -32,13 +30,7 @@ export class SimulatedClock {
   }
 
   at(atMs: number, act: () => void): Appointment {
-    this.#orders += 1
-    const appointment = {
-      atMs: Math.max(atMs, this.#nowMs),
-      order: this.#orders,
-      act,
-      isCancelled: false,
-    }
+    const appointment = { atMs: Math.max(atMs, this.#nowMs), act, isCancelled: false }
     this.#put(appointment)
     return appointment
   }
@@ -124,6 +116,7 @@ export class SimulatedClock {
   }
 }
 
+/** Those of one moment stay in the order in which they were asked for: `sort` is stable. */
 function compare(a: Appointment, b: Appointment): number {
-  return a.atMs - b.atMs || a.order - b.order
+  return a.atMs - b.atMs
 }

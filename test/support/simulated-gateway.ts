@@ -38,6 +38,8 @@ export interface GatewayWitness {
   effect(effect: GatewayEffect): void
   received(connection: string, message: Up): void
   sent(connection: string, message: Down): void
+  /** Instead of `effect` and `sent` of each message of a round, for who does not look into them. */
+  sentRound?(messages: number): void
   notice(notice: GatewayNotice): void
   announced(task: TaskId, state: string): void
   published(effect: Extract<GatewayEffect, { type: 'publish' }>): void
@@ -307,6 +309,10 @@ export class SimulatedGateway {
         if (!isMine()) return
         if (effect.type !== 'persist' && this.#harness.strikes()) {
           this.crash()
+          return
+        }
+        if (effect.type === 'send-round' && witness.sentRound !== undefined) {
+          witness.sentRound(effect.to - effect.from)
           return
         }
         for (const single of singleSends([effect])) {
