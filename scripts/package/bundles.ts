@@ -7,14 +7,8 @@ import { CHECKOUT } from './checkout.ts'
 import type { TreeFile } from './inventory.ts'
 import { leaveOut } from './left-out.ts'
 import { PackagingError } from './packaging-error.ts'
-import { bundlePage, type PageBundle } from './page.ts'
-import { packageOf } from './third-party.ts'
-
-export interface Bundles {
-  readonly files: readonly TreeFile[]
-  /** Folders of packages whose code is inside, from the top of the checkout. */
-  readonly packages: readonly string[]
-}
+import { bundlePage } from './page.ts'
+import { type Bundles, packageOf } from './third-party.ts'
 
 interface Entry {
   readonly output: string
@@ -38,7 +32,7 @@ const OWN_ENTRIES: Readonly<Record<Role, readonly Entry[]>> = {
   ],
 }
 
-const NO_PAGE: PageBundle = { files: [], packages: [] }
+const NO_PAGE: Bundles = { files: [], packages: [] }
 
 /** Code of CommonJS packages asks for Node's modules by `require`, which a module lacks. */
 const ESM_HEAD = `import { createRequire as makeRequire } from 'node:module'

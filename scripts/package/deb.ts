@@ -5,18 +5,14 @@ import { completionScript, type Shell } from '../commands/completion.ts'
 import { manPage } from '../commands/man-page.ts'
 import { ownTree } from '../commands/program.ts'
 import { NODE_RANGE, SYSTEMD_LEAST } from '../install/places.ts'
-import type { Architecture, Role } from './architectures.ts'
+import type { Role } from './architectures.ts'
 import { compress, packDeb } from './archive.ts'
 import { CHECKOUT } from './checkout.ts'
 import type { TreeFile } from './inventory.ts'
-import type { NativePart } from './native-part.ts'
 import { PackagingError } from './packaging-error.ts'
+import type { TreeParts } from './tree.ts'
 
-export interface DebParts {
-  readonly role: Role
-  readonly architecture: Architecture
-  readonly version: string
-  readonly native: NativePart
+export interface DebParts extends Pick<TreeParts, 'role' | 'architecture' | 'version' | 'native'> {
   readonly tree: readonly TreeFile[]
   readonly seconds: number
 }

@@ -12,7 +12,7 @@ import { faultOf, noRoomOr } from '../path-faults.ts'
 import { writeWhole } from '../whole-file.ts'
 import { ARCHITECTURES, type Architecture, isPackaged, type Role } from './architectures.ts'
 import { packTarball } from './archive.ts'
-import { type Bundles, bundle } from './bundles.ts'
+import { bundle } from './bundles.ts'
 import { CHECKOUT } from './checkout.ts'
 import { PACKAGE_HELP, type PackageConfig, readPackageConfig } from './config.ts'
 import { writeDeb } from './deb.ts'
@@ -25,8 +25,7 @@ import {
   readReleaseKey,
 } from './release-key.ts'
 import { fingerprintOf, type PrivateKeys, publicHalfOf } from './signing-keys.ts'
-import { thirdPartyOf } from './third-party.ts'
-import { assembleTree } from './tree.ts'
+import { assembleTree, type TreeParts } from './tree.ts'
 
 type Say = (line: string) => void
 
@@ -54,7 +53,9 @@ export async function makePackages(
       const bundles = await bundle(role)
       for (const [architecture, native] of natives) {
         if (!isPackaged(role, architecture)) continue
-        writePackage({ role, architecture, native, bundles, key }, config, say)
+        const { downgradeFrom } = config
+        const about = { role, architecture, version: VERSION, downgradeFrom }
+        writePackage({ ...about, native, bundles, key }, config, say)
       }
     }
     return EXIT_DONE
@@ -103,21 +104,11 @@ function fitOf(role: Role): string {
   return `the ${role} is for ${ARCHITECTURES.filter((one) => isPackaged(role, one)).join(' and ')}`
 }
 
-interface PackageParts {
-  readonly role: Role
-  readonly architecture: Architecture
-  readonly native: NativePart
-  readonly bundles: Bundles
-  readonly key: PrivateKeys
-}
-
-function writePackage(parts: PackageParts, config: PackageConfig, say: Say): void {
-  const { role, architecture, native, bundles } = parts
-  const { seconds, outputDirectory, downgradeFrom } = config
-  const thirdParty = thirdPartyOf(bundles.packages)
-  const tree = assembleTree({ ...parts, version: VERSION, thirdParty, downgradeFrom })
+function writePackage(parts: TreeParts, { seconds, outputDirectory }: PackageConfig, say: Say) {
+  const { role, architecture } = parts
+  const tree = assembleTree(parts)
   const name = `obelisk-${role}-${VERSION}-${architecture}`
-  const deb = writeDeb({ role, architecture, version: VERSION, native, tree, seconds })
+  const deb = writeDeb({ ...parts, tree, seconds })
   const tarball = packTarball(tree, name, seconds)
   for (const [file, bytes] of [
     [`obelisk-${role}_${VERSION}_${architecture}.deb`, deb],

@@ -10,14 +10,7 @@ import { build, type Metafile, type Plugin } from 'esbuild'
 import { CHECKOUT } from './checkout.ts'
 import type { TreeFile } from './inventory.ts'
 import { PackagingError } from './packaging-error.ts'
-import { packageOf } from './third-party.ts'
-
-export interface PageBundle {
-  /** Paths from the top of the page. */
-  readonly files: readonly TreeFile[]
-  /** Folders of packages whose code is inside, from the top of the checkout. */
-  readonly packages: readonly string[]
-}
+import { type Bundles, packageOf } from './third-party.ts'
 
 const SOURCE = 'broker/dashboard'
 const MANUAL = 'docs/operations.md'
@@ -41,7 +34,7 @@ const ELEMENTS: Plugin = {
   },
 }
 
-export async function bundlePage(): Promise<PageBundle> {
+export async function bundlePage(): Promise<Bundles> {
   const { outputFiles, metafile, warnings } = await build({
     absWorkingDir: CHECKOUT,
     entryPoints: [`${SOURCE}/main.tsx`, `${SOURCE}/page.css`],
@@ -112,8 +105,6 @@ function indexOf({ outputs }: Metafile): string {
     .replace('<script', `${preloads.join('')}<script`)
     .replace('main.tsx', script)
 }
-
-/** What the manual says of codes, for the page: what each means, and what helps where something does. */
 
 /** Of each code the meaning, and after it the remedy. */
 export type Remedies = Readonly<Record<string, readonly string[]>>

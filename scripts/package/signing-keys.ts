@@ -45,20 +45,12 @@ type Half = keyof typeof HEADS
 
 /** Nothing if the text is no such file. */
 export function parsePublicKeys(text: string): PublicKeys | undefined {
-  const found = keysIn(text, 'public')
-  if (found === undefined) return undefined
-  const key = Buffer.concat([HEADS.public.ed25519, found.ed25519])
-  const ed25519 = createPublicKey({ key, format: 'der', type: 'spki' })
-  return found.mlDsa65 === undefined ? { ed25519 } : { ed25519, mlDsa65: found.mlDsa65 }
+  return keysIn(text, 'public', (key) => createPublicKey({ key, format: 'der', type: 'spki' }))
 }
 
 /** Nothing if the text is no such file. */
 export function parsePrivateKeys(text: string): PrivateKeys | undefined {
-  const found = keysIn(text, 'private')
-  if (found === undefined) return undefined
-  const key = Buffer.concat([HEADS.private.ed25519, found.ed25519])
-  const ed25519 = createPrivateKey({ key, format: 'der', type: 'pkcs8' })
-  return found.mlDsa65 === undefined ? { ed25519 } : { ed25519, mlDsa65: found.mlDsa65 }
+  return keysIn(text, 'private', (key) => createPrivateKey({ key, format: 'der', type: 'pkcs8' }))
 }
 
 export function formatPrivateKeys({ ed25519, mlDsa65 }: PrivateKeys): string {
@@ -141,13 +133,12 @@ function pemOf(label: string, der: Uint8Array): string {
   return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n')
 }
 
-interface Found {
-  readonly ed25519: Uint8Array
-  readonly mlDsa65?: Uint8Array
-}
-
 /** The second key of one kind, or one that is none of these, spoils all. */
-function keysIn(text: string, half: Half): Found | undefined {
+function keysIn(
+  text: string,
+  half: Half,
+  open: (der: Buffer) => KeyObject,
+): PublicKeys | PrivateKeys | undefined {
   const label = `${half.toUpperCase()} KEY`
   const block = new RegExp(
     `-----BEGIN ${label}-----\\s+([A-Za-z0-9+/=\\s]+?)\\s*-----END ${label}-----`,
@@ -157,8 +148,8 @@ function keysIn(text: string, half: Half): Found | undefined {
   const blocks = [...text.matchAll(block)].map(([, base64]) => Buffer.from(base64!, 'base64'))
   const [first, second, ...more] = blocks
   if (first === undefined || more.length > 0) return undefined
-  const ed25519 = bytesIn(first, half, 'ed25519')
-  if (ed25519 === undefined) return undefined
+  if (bytesIn(first, half, 'ed25519') === undefined) return undefined
+  const ed25519 = open(first)
   if (second === undefined) return { ed25519 }
   const mlDsa65 = bytesIn(second, half, 'mlDsa65')
   return mlDsa65 && { ed25519, mlDsa65 }

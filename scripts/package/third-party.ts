@@ -2,8 +2,16 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CHECKOUT } from './checkout.ts'
-import { type BundledPackage, compare } from './inventory.ts'
+import { type BundledPackage, compare, type TreeFile } from './inventory.ts'
 import { PackagingError } from './packaging-error.ts'
+
+/** Files with code of others inside. */
+export interface Bundles {
+  /** From the top of what they are part of. */
+  readonly files: readonly TreeFile[]
+  /** Folders of packages whose code is inside, from the top of the checkout. */
+  readonly packages: readonly string[]
+}
 
 export interface ThirdParty {
   readonly packages: readonly BundledPackage[]

@@ -3,12 +3,11 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from '
 import { dirname, join } from 'node:path'
 import { PROTOCOL_VERSION } from '../../shared/protocol/messages.ts'
 import { type Architecture, type Role, UPGRADE_UNITS } from './architectures.ts'
-import type { Bundles } from './bundles.ts'
 import { CHECKOUT } from './checkout.ts'
 import { listed, PUBLIC_KEY_FILE, signedInventory, type TreeFile } from './inventory.ts'
 import type { NativePart } from './native-part.ts'
 import { formatPublicKeys, type PrivateKeys, publicHalfOf } from './signing-keys.ts'
-import type { ThirdParty } from './third-party.ts'
+import { type Bundles, thirdPartyOf } from './third-party.ts'
 
 export interface TreeParts {
   readonly role: Role
@@ -16,7 +15,6 @@ export interface TreeParts {
   readonly version: string
   readonly bundles: Bundles
   readonly native: NativePart
-  readonly thirdParty: ThirdParty
   readonly key: PrivateKeys
   /** The newest version that it may take the place of, if of any that is newer. */
   readonly downgradeFrom?: string | undefined
@@ -26,8 +24,9 @@ const PLAIN = 0o644
 const PROGRAM = 0o755
 
 export function assembleTree(parts: TreeParts): TreeFile[] {
-  const { role, architecture, version, bundles, native, thirdParty, key, downgradeFrom } = parts
+  const { role, architecture, version, bundles, native, key, downgradeFrom } = parts
   const unit = `systemd/obelisk-${role}.service`
+  const thirdParty = thirdPartyOf(bundles.packages)
   const files: TreeFile[] = [
     ...bundles.files,
     { path: 'lmdb.node', bytes: native.bytes, mode: PLAIN },

@@ -6,7 +6,6 @@ import { CHECKOUT } from '../../scripts/package/checkout.ts'
 import { writeDeb } from '../../scripts/package/deb.ts'
 import { nativePart } from '../../scripts/package/native-part.ts'
 import { developmentKey } from '../../scripts/package/release-key.ts'
-import { thirdPartyOf } from '../../scripts/package/third-party.ts'
 import { assembleTree } from '../../scripts/package/tree.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
 
@@ -34,7 +33,6 @@ export async function writeUpgrade(path: string, { version, isDying }: Upgrade):
   const tree = assembleTree({
     ...parts,
     bundles: { ...made, files },
-    thirdParty: thirdPartyOf(made.packages),
     key: developmentKey(CHECKOUT),
   })
   const bytes = path.endsWith('.deb')

@@ -43,7 +43,6 @@ function makeDeb(path: string, version: string): string {
   const tree = assembleTree({
     ...parts,
     bundles: { files, packages: [] },
-    thirdParty: { text: '', packages: [] },
     key: key.privateKey,
   })
   writeFileSync(path, writeDeb({ ...parts, tree, seconds: 1_700_000_000 }))
