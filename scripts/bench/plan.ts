@@ -104,7 +104,7 @@ function newPlacement(): Placement {
     virtualNodes,
     loadBound,
   })
-  placement.setMembers(members)
+  placement.setMembers(() => members)
   return placement
 }
 
@@ -121,7 +121,7 @@ async function benchPlacement(): Promise<void> {
     bench(few, (time, run) => {
       const some = run % 2 === 0 ? members.slice(0, -1) : members
       const act = (): unknown => {
-        placement.setMembers(some)
+        placement.setMembers(() => some)
         return placement.slots
       }
       time(`one member leaves or joins, ${state}`, act, RECOVERY_GOAL_MS)

@@ -45,15 +45,9 @@ const NONE: readonly MoveEnd[] = []
 export class MoveTable {
   readonly #byTile = new Map<number, Move>()
   readonly #ends: MoveEnd[] = []
-  #started = 0
 
   get size(): number {
     return this.#byTile.size
-  }
-
-  /** How many were begun since the start. */
-  get started(): number {
-    return this.#started
   }
 
   get all(): Move[] {
@@ -66,7 +60,6 @@ export class MoveTable {
 
   add(move: Move): void {
     this.#byTile.set(move.tile, move)
-    this.#started += 1
   }
 
   end({ tile }: Move, reason?: string): void {

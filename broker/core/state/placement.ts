@@ -89,11 +89,11 @@ export class Placement {
   }
 
   /**
-   * The members that floating tiles and items are spread over, from now on. A function is asked for
-   * them once they are needed: thousands may come before that.
+   * The members that floating tiles and items are spread over, from now on. They are asked for once they are
+   * needed: thousands may come before that.
    */
-  setMembers(members: readonly RingMember[] | (() => readonly RingMember[])): void {
-    this.#source = typeof members === 'function' ? members : () => members
+  setMembers(source: () => readonly RingMember[]): void {
+    this.#source = source
     this.#isStale = true
     this.#touched.isRingChanged = true
     // Born tiles stay where they are: what follows a failure need not wait for the disk.

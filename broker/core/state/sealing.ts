@@ -25,10 +25,6 @@ export class Sealing {
   readonly #waiting = new Map<TaskId, Waiting>()
   #bytes = 0
 
-  get size(): number {
-    return this.#waiting.size
-  }
-
   /** No task is to be accepted that would come here. */
   get isBusy(): boolean {
     return this.#bytes >= ACCEPTED_BYTES_MAX || this.#waiting.size >= ACCEPTED_MAX

@@ -109,8 +109,7 @@ function copyOf({ options, placement }: CoordinatorContext, { x, y, w, h }: Boun
     for (let column = 0; column < w; column++) {
       const tile = first + column
       if (!placement.isBorn(tile)) continue
-      const isMissing = slots[tile * replicas] === NO_HOLDER
-      state[row * w + column] = isMissing ? TILE_MISSING : TILE_BORN
+      state[row * w + column] = placement.isMissing(tile) ? TILE_MISSING : TILE_BORN
     }
   }
   return { holders, state }

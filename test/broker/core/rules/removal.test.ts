@@ -57,7 +57,7 @@ t.test('only a holder that is in sync can give a tile in the place of another', 
     context.members.open(member, `${name}-1`, 'process', 1)
     return member
   })
-  context.placement.setMembers(context.members.placeable)
+  context.placement.setMembers(() => context.members.placeable)
   context.placement.bear(Uint32Array.of(2, 5))
   t.same([...soleTiles(context)], [])
   context.placement.dropHolder(5, a!.index)

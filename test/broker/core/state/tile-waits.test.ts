@@ -16,7 +16,7 @@ function placed(): Placement {
     id: `n${index}`,
     weight: 1,
   }))
-  placement.setMembers(members)
+  placement.setMembers(() => members)
   placement.takeTouched()
   return placement
 }

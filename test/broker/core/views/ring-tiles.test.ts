@@ -24,7 +24,7 @@ function contextOf(geometry: Geometry, nodes: number, replicas: number): Coordin
     const member = context.members.add(id, { joinedTs: 1, storeId: `store-${index}` })
     context.members.open(member, `c-${index}`, 'process', 1)
   }
-  context.placement.setMembers(context.members.placeable)
+  context.placement.setMembers(() => context.members.placeable)
   return context
 }
 
