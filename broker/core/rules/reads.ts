@@ -209,9 +209,8 @@ export class Reads {
   }
 
   #lease(read: OpenRead, part: ReadPart): void {
-    const leased = this.#leased.get(part.member!)
-    if (leased === undefined) this.#leased.set(part.member!, new Map([[part, read]]))
-    else leased.set(part, read)
+    const leased = this.#leased.get(part.member!) ?? new Map<ReadPart, OpenRead>()
+    this.#leased.set(part.member!, leased.set(part, read))
     read.leasedCount += 1
   }
 
@@ -345,12 +344,9 @@ export class Reads {
       error: error.code,
     })
     // It was asked while it held all of them. Others do now, and it may be sound for the rest.
-    if (lacksBornTile(this.#context, part, member)) {
-      if (part.member === member.index) this.#issue(read, this.#replan(read, part, member.index))
-      return
-    }
-    part.failed = new Map(part.failed).set(member.index, error)
-    if (!isHopeless(this.#context, part)) {
+    const isElsewhere = lacksBornTile(this.#context, part, member)
+    if (!isElsewhere) part.failed = new Map(part.failed).set(member.index, error)
+    if (isElsewhere || !isHopeless(this.#context, part)) {
       if (part.member === member.index) this.#issue(read, this.#replan(read, part, member.index))
       return
     }

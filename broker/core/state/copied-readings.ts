@@ -39,9 +39,8 @@ export class CopiedReadings {
 
   hold(held: Held): void {
     const tile = tileOf(held.id, this.#context.options.grid.geometry)
-    const others = this.#tiles.get(tile)
-    if (others === undefined) this.#tiles.set(tile, new Map([[held.key, held]]))
-    else others.set(held.key, held)
+    const others = this.#tiles.get(tile) ?? new Map<string, Held>()
+    this.#tiles.set(tile, others.set(held.key, held))
     this.#size += 1
   }
 
