@@ -15,7 +15,7 @@ import {
   wayBackOf,
 } from '../install/plan.ts'
 import { planUninstall } from '../install/plan-uninstall.ts'
-import { READINESS_LIMITS, type ReadinessLimits } from '../install/readiness.ts'
+import { READINESS_LIMITS } from '../install/readiness.ts'
 import { readSettings } from '../install/settings.ts'
 import { describe, type Step } from '../install/steps.ts'
 import { SystemPrograms } from '../install/system-programs.ts'
@@ -46,8 +46,6 @@ export type UninstallFlags = CommonFlags & Flags<never, 'purge'>
 
 type PlaceFlags = Flags<never, 'dryRun' | 'packaged'>
 
-const POLL_MS = 500
-
 export async function install(
   flags: InstallFlags,
   others: readonly string[],
@@ -73,51 +71,35 @@ export async function install(
         isToStart: flags.start !== false,
         isToEnable: flags.enable === true,
       }
-      return await carryOut(
-        facts,
-        wishes,
-        { programs, limits, isDry: flags.dryRun === true },
-        streams,
-      )
+      const performer = new Performer({ root, limits }, programs, sayTo(streams))
+      return await carryOut({ facts, wishes, performer }, flags.dryRun === true, streams)
     },
   )
 }
 
-interface Means {
-  readonly programs: SystemPrograms
-  readonly limits: ReadinessLimits
-  readonly isDry: boolean
+interface Work {
+  readonly facts: Facts
+  readonly wishes: InstallWishes
+  readonly performer: Performer
 }
 
-async function carryOut(
-  facts: Facts,
-  wishes: InstallWishes,
-  { programs, limits, isDry }: Means,
-  streams: Streams,
-): Promise<number> {
-  const { root, trustedKey } = facts
+async function carryOut(work: Work, isDry: boolean, streams: Streams): Promise<number> {
+  const { facts, wishes } = work
   const { role } = wishes
+  const { tree, unit } = placesOf(role)
   const steps = planInstall(facts, wishes)
-  const say = (line: string): void => {
-    streams.stdout.write(`${line}\n`)
-  }
   if (facts.isOwnedByDpkg && !isSound(facts.tree)) {
     const problems = facts.tree?.problems.join('; ') ?? 'it is missing'
-    streams.stderr.write(`warning: ${placesOf(role).tree} is not as packaged: ${problems}\n`)
+    streams.stderr.write(`warning: ${tree} is not as packaged: ${problems}\n`)
   }
-  const pollMs = Math.min(POLL_MS, limits.steadyMs / 4)
-  const performer = new Performer({ root, trustedKey, limits, pollMs }, programs, say)
-  if (steps.length === 0) say(`nothing to do: the ${role} is installed as wished`)
-  else if (isDry) return printPlan(steps, root, streams)
+  if (steps.length === 0) {
+    streams.stdout.write(`nothing to do: the ${role} is installed as wished\n`)
+  } else if (isDry) return printPlan(steps, facts.root, streams)
   else {
-    try {
-      await performOrGoBack(performer, { facts, wishes, steps }, streams)
-    } catch (error) {
-      throw withWayOn(error)
-    }
-    say(`the ${role} is installed`)
+    await performOrGoBack(work, steps, streams)
+    streams.stdout.write(`the ${role} is installed\n`)
   }
-  if (isResting(facts, wishes)) say(restingText(facts, placesOf(role).unit))
+  if (isResting(facts, wishes)) streams.stdout.write(`${restingText(facts, unit)}\n`)
   return EXIT_DONE
 }
 
@@ -133,24 +115,20 @@ function withWayOn(error: unknown): unknown {
   return new AppError(error.code, message, { cause: error, exitCode: error.exitCode })
 }
 
-interface Work {
-  readonly facts: Facts
-  readonly wishes: InstallWishes
-  readonly steps: readonly Step[]
-}
-
 async function performOrGoBack(
-  performer: Performer,
-  { facts, wishes, steps }: Work,
+  { facts, wishes, performer }: Work,
+  steps: readonly Step[],
   streams: Streams,
 ): Promise<void> {
   try {
     await performer.perform(steps)
   } catch (error) {
     const previous = under(facts.root, placesOf(wishes.role).previous)
-    if (wayBackOf(facts, wishes) === undefined || !existsSync(previous)) throw error
+    if (wayBackOf(facts, wishes) === undefined || !existsSync(previous)) throw withWayOn(error)
     streams.stderr.write(`${messageOf(error)}\ngoing back to the version before\n`)
-    await performer.perform(planGoingBack(facts, wishes))
+    await performer.perform(planGoingBack(facts, wishes)).catch((failure) => {
+      throw withWayOn(failure)
+    })
     const message = `the new version did not become ready, and the one before runs again: ${messageOf(error)}`
     throw fault('went-back', message, error)
   }
@@ -167,13 +145,13 @@ export async function uninstall(flags: UninstallFlags, streams: Streams): Promis
     return EXIT_DONE
   }
   if (flags.dryRun) return printPlan(steps, root, streams)
-  const limits = READINESS_LIMITS
-  const performer = new Performer({ root, limits, pollMs: POLL_MS }, programs, (line) => {
-    streams.stdout.write(`${line}\n`)
-  })
-  await performer.perform(steps)
+  await new Performer({ root, limits: READINESS_LIMITS }, programs, sayTo(streams)).perform(steps)
   if (!flags.purge) sayWhatStays(facts, role, streams)
   return EXIT_DONE
+}
+
+function sayTo({ stdout }: Streams): (line: string) => void {
+  return (line) => void stdout.write(`${line}\n`)
 }
 
 function sayWhatStays(facts: Facts, role: Role, streams: Streams): void {

@@ -32,7 +32,7 @@ import type { Unseen } from '../path-faults.ts'
 import type { GatewayProbe } from './gateway-finding.ts'
 import { probeGateway } from './gateway-probe.ts'
 import { leftOverOf, type Seen, seeGatewayKeys, seeIdentity } from './security-facts.ts'
-import { askStatus, type SecurityFacts } from './security-findings.ts'
+import type { AskedStatus } from './security-findings.ts'
 
 /** Where somebody says that the program has its configuration from; the rest is as the program itself has it. */
 export interface Asked {
@@ -69,6 +69,10 @@ export async function examine(options: DoctorOptions, programs: SystemPrograms) 
       : isHidden
         ? { probe: notAsked('its address is in the configuration') }
         : await askBroker(values, seen, timeoutMs)
+  const status =
+    owner === http
+      ? await answerOf<AskedStatus>(http, '/api/security/status', timeoutMs)
+      : undefined
   return {
     role,
     /** What could not be looked at; in the rest it counts as missing. */
@@ -103,7 +107,7 @@ export async function examine(options: DoctorOptions, programs: SystemPrograms) 
     gateway: gateway.probe,
     security: {
       ...securityOf(role, seen, values, owner?.slice('unix:'.length)),
-      status: owner === http ? await askStatus(http, timeoutMs) : undefined,
+      status: status?.authority === undefined ? undefined : status,
     },
     id,
   }
@@ -221,7 +225,11 @@ async function askHttp(base: string, timeoutMs: number): Promise<GatewayProbe> {
       if (status !== 200) return { kind: 'not-a-gateway', detail: `/readyz says ${status}` }
     }
     const roundTripMs = performance.now() - startMs
-    return { kind: 'reached', roundTripMs, fleet: await askFleet(base, timeoutMs) }
+    return {
+      kind: 'reached',
+      roundTripMs,
+      fleet: await answerOf<DetectorView>(base, '/api/detector', timeoutMs),
+    }
   } catch (error) {
     if (error instanceof ObeliskError && exitCodeOf(error) === EXIT_NOT_ALLOWED) {
       return notAsked("its owner's socket is its owner's alone")
@@ -230,10 +238,14 @@ async function askHttp(base: string, timeoutMs: number): Promise<GatewayProbe> {
   }
 }
 
-/** Nothing where it says that to others alone. */
-async function askFleet(base: string, timeoutMs: number): Promise<DetectorView | undefined> {
+/** Nothing where it says that to others alone; that it does not answer is a finding of its own. */
+export async function answerOf<T>(
+  base: string,
+  path: string,
+  timeoutMs: number,
+): Promise<T | undefined> {
   try {
-    return await gatewayClient(base).json<DetectorView>({ path: '/api/detector', timeoutMs })
+    return await gatewayClient(base).json<T>({ path, timeoutMs })
   } catch {
     return undefined
   }
@@ -258,15 +270,24 @@ function securityOf(
   { folder, facts, exposed }: Seen & { folder: string },
   values: Record<string, unknown>,
   socket: string | undefined,
-): SecurityFacts {
+) {
   const { credential } = placesOf(role)
   const url = role === 'agent' ? String(values.url) : undefined
   const { host, port = facts.kind === 'there' ? 8883 : 1883 } = values
   return {
-    ...{ folder, identity: facts, exposed, socket },
+    /** Where the identity is, or the gateway's keys. */
+    folder,
+    identity: facts,
+    /** Keys that others may read. */
+    exposed,
+    /** Of the owner of a gateway, if there is one. */
+    socket,
     isUrlSecure: url !== undefined && isSecure({ url }),
+    /** The URL of the gateway goes over the network in the clear. */
     isOpenBeyondLoopback: url !== undefined && isOpenBeyondLoopback(url),
+    /** The file of the token, if it is there. */
     token: role === 'agent' && existsSync(credential) ? credential : undefined,
+    /** A folder of keys that are in no use. */
     leftOver: role === 'gateway' ? leftOverOf(folder) : undefined,
     listens: role === 'gateway' && host !== undefined ? `${host} port ${port}` : undefined,
   }

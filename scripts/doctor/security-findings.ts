@@ -1,8 +1,7 @@
 /** Whether an agent has what its gateway knows it by, and a gateway its keys, and nobody else. */
 import type { SecurityStatus } from '../../broker/adapters/http-port.ts'
-import { gatewayClient } from '../client/node-carrier.ts'
 import { day } from '../commands/streams.ts'
-import type { Role } from '../package/architectures.ts'
+import type { DoctorFacts } from './collect-facts.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
 
 export type IdentityFacts =
@@ -18,31 +17,8 @@ export type IdentityFacts =
       readonly backupTs?: number
     }
 
-export interface SecurityFacts {
-  /** Where the identity is, or the gateway's keys. */
-  readonly folder: string
-  readonly identity: IdentityFacts
-  /** Keys that others may read. */
-  readonly exposed: readonly string[]
-  /** Of a gateway: a folder of keys that are in no use. */
-  readonly leftOver?: string | undefined
-  /** Of an agent: the URL of its gateway goes over the network in the clear. */
-  readonly isOpenBeyondLoopback: boolean
-  readonly isUrlSecure: boolean
-  /** The file of the token, if it is there. */
-  readonly token: string | undefined
-  /** Of a gateway: where it listens, and the socket of its owner if there is one. */
-  readonly listens: string | undefined
-  readonly socket: string | undefined
-  /** What a gateway says over that. */
-  readonly status?: AskedStatus | undefined
-}
-
-export interface Facts {
-  readonly role: Role
-  readonly id: string | undefined
-  readonly security: SecurityFacts
-}
+export type SecurityFacts = DoctorFacts['security']
+type Facts = Pick<DoctorFacts, 'role' | 'id' | 'security'>
 
 const CHECK = 'identity'
 
@@ -128,20 +104,6 @@ function backupFinding(ts: number | undefined): Finding {
 }
 
 export type AskedStatus = Pick<SecurityStatus, 'authority' | 'users' | 'refused' | 'log'>
-
-/** Nothing where it cannot be asked: the finding of the gateway says why. */
-export async function askStatus(
-  socket: string,
-  timeoutMs: number,
-): Promise<AskedStatus | undefined> {
-  try {
-    const path = '/api/security/status'
-    const status = await gatewayClient(socket).json<AskedStatus>({ path, timeoutMs })
-    return status.authority === undefined ? undefined : status
-  } catch {
-    return undefined
-  }
-}
 
 export function statusFindings(
   { authority, users, refused, log }: AskedStatus,

@@ -13,13 +13,12 @@ import { describe, type Step } from './steps.ts'
 import type { SystemPrograms } from './system-programs.ts'
 import { placeTree, restoreTree } from './tree-swap.ts'
 
+/** How often a unit that is waited for is asked. */
+const POLL_MS = 500
+
 export interface PerformOptions {
   readonly root: string
-  /** PEM of the key that a tree must be signed by, when it is not the tree's own. */
-  readonly trustedKey?: string | undefined
   readonly limits: ReadinessLimits
-  /** How often a unit that is waited for is asked. */
-  readonly pollMs: number
 }
 
 /** A unit that was started and is not ready. */
@@ -65,16 +64,7 @@ export class Performer {
         break
       case 'place-tree':
         makeDirectory(dirname(at(step.to)), 0o755)
-        await placeTree(
-          {
-            from: step.copy,
-            to: at(step.to),
-            previous: at(step.previous),
-            isKept: step.isKept,
-            trustedKey: this.#options.trustedKey,
-          },
-          this.#programs,
-        )
+        await placeTree({ ...step, to: at(step.to), previous: at(step.previous) }, this.#programs)
         break
       case 'restore-tree':
         await restoreTree(at(step.from), at(step.to), this.#programs)
@@ -139,8 +129,9 @@ export class Performer {
   /** Looks at the unit until that is enough. */
   async #until(unit: string, look: (seen: AskedUnit, elapsedMs: number) => boolean): Promise<void> {
     const startMs = performance.now()
+    const pollMs = Math.min(POLL_MS, this.#options.limits.steadyMs / 4)
     while (!look(await askUnit(unit, this.#programs), performance.now() - startMs)) {
-      await setTimeout(this.#options.pollMs)
+      await setTimeout(pollMs)
     }
   }
 }

@@ -122,12 +122,13 @@ function litterSteps(facts: Facts, { role }: InstallWishes): Step[] {
 
 function treeSteps(facts: Facts, { role }: InstallWishes): Step[] {
   const { tree: to, previous } = placesOf(role)
-  const { tree, offered, offeredCopy } = facts
+  const { tree, offered, offeredCopy, trustedKey } = facts
   if (offered !== undefined && !(isSound(tree) && tree.inventory === offered.inventory)) {
     const { path: from, version } = offered
     // One that never got to be ready is not kept in the place of one that was.
     const isKept = isSound(tree) && !isSound(facts.previous)
-    return [{ do: 'place-tree', from, copy: offeredCopy!, to, previous, isKept, version }]
+    const copy = offeredCopy!
+    return [{ do: 'place-tree', from, copy, to, previous, isKept, version, trustedKey }]
   }
   const isMissing = facts.isOwnedByDpkg ? tree === undefined : !isSound(tree)
   return isMissing && isSound(facts.previous) ? [{ do: 'restore-tree', from: previous, to }] : []

@@ -22,6 +22,8 @@ export type Step =
       readonly previous: string
       readonly isKept: boolean
       readonly version: string
+      /** PEM of the key that it must be signed by, when that is not its own. */
+      readonly trustedKey: string | undefined
     }
   /** The tree that was kept takes its place again. */
   | { readonly do: 'restore-tree'; readonly from: string; readonly to: string }

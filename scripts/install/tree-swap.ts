@@ -9,23 +9,15 @@ import { isThere } from '../../shared/runtime/private-folder.ts'
 import { INVENTORY_FILE, restoreModes } from '../package/inventory.ts'
 import { partialOf, writeWhole } from '../whole-file.ts'
 import { failedOf, unprovenOf } from './places.ts'
+import type { Step } from './steps.ts'
 import type { SystemPrograms } from './system-programs.ts'
 import { badTree, isSound, problemsOf, readTree } from './tree.ts'
 
-export interface Placing {
-  /** Of which nobody else can write. */
-  readonly from: string
-  readonly to: string
-  readonly previous: string
-  /** Whether what is there becomes `previous`; else it goes, and what is at `previous` stays. */
-  readonly isKept: boolean
-  /** PEM; by default the key in the tree itself. */
-  readonly trustedKey: string | undefined
-}
+type Placing = Omit<Extract<Step, { do: 'place-tree' }>, 'do' | 'from' | 'version'>
 
-/** Puts a copy of `from` to `to`: copied beside it, checked, flushed, and then swapped with what is there. */
+/** Puts a copy of what nobody else can write to `to`: copied beside it, checked, flushed, and then swapped with what is there. */
 export async function placeTree(placing: Placing, programs: SystemPrograms): Promise<void> {
-  const { from, to, previous, isKept, trustedKey } = placing
+  const { copy: from, to, previous, isKept, trustedKey } = placing
   const copy = partialOf(to)
   rmSync(copy, { recursive: true, force: true })
   try {

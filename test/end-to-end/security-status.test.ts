@@ -3,7 +3,8 @@
 import { appendFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { askStatus, statusFindings } from '../../scripts/doctor/security-findings.ts'
+import { answerOf } from '../../scripts/doctor/collect-facts.ts'
+import { type AskedStatus, statusFindings } from '../../scripts/doctor/security-findings.ts'
 import { Fleet } from '../support/processes.ts'
 import { command, SecuredGateway } from '../support/secured-gateway.ts'
 
@@ -61,9 +62,11 @@ t.test('who may come in, who did not, and whether the log is whole', async (t) =
     t.match(text.stdout, line)
   }
 
-  const asked = await askStatus(`unix:${join(gateway.data, 'admin.sock')}`, 10_000)
+  const path = '/api/security/status'
+  const socket = `unix:${join(gateway.data, 'admin.sock')}`
+  const asked = await answerOf<AskedStatus>(socket, path, 10_000)
   t.match(statusFindings(asked!, Date.now()), [{ check: 'certificate', level: 'ok' }])
-  t.equal(await askStatus('unix:/none', 1000), undefined)
+  t.equal(await answerOf('unix:/none', path, 1000), undefined)
 
   const environment = { XDG_CONFIG_HOME: join(gateway.fleet.directory, 'home') }
   const tokenFile = join(gateway.fleet.directory, 'token')

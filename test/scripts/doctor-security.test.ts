@@ -91,7 +91,7 @@ const WELL: SecurityFacts = {
   isUrlSecure: true,
   token: undefined,
   listens: undefined,
-  socket: undefined,
+  ...{ socket: undefined, leftOver: undefined, status: undefined },
 }
 
 t.test('each trouble is told, with what mends it', (t) => {

@@ -56,7 +56,7 @@ const WELL: DoctorFacts = {
   security: {
     ...{ folder: '/var/lib/obelisk-agent/identity', identity: { kind: 'none' }, exposed: [] },
     ...{ isOpenBeyondLoopback: false, isUrlSecure: false, token: undefined },
-    ...{ listens: undefined, socket: undefined, status: undefined },
+    ...{ listens: undefined, socket: undefined, status: undefined, leftOver: undefined },
   },
 }
 

@@ -231,7 +231,7 @@ t.test('going back that is cut off keeps the sound version, which can be upgrade
   const goBack = async (): Promise<void> => {
     const facts = await collectFacts({ role: 'agent', root, isLive: false }, programs)
     const steps = planGoingBack(facts, WISHES)
-    const options = { root, limits: READINESS_LIMITS, pollMs: 1 }
+    const options = { root, limits: READINESS_LIMITS }
     const files = steps.filter((step) => step.do !== 'systemctl')
     await new Performer(options, programs, () => {}).perform(files)
   }

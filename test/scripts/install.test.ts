@@ -535,7 +535,7 @@ t.test('a token goes once there is an identity, and stays while there is none', 
   const said: string[] = []
   const limits = { startMs: 50, steadyMs: 10, joinMs: 50 }
   const programs = new SystemPrograms({ PATH: `${at('bin')}:${process.env.PATH}` })
-  const performer = new Performer({ root: '/', limits, pollMs: 5 }, programs, (line) => {
+  const performer = new Performer({ root: '/', limits }, programs, (line) => {
     said.push(line)
   })
   const forget = (identity: string): Promise<void> =>
@@ -1008,7 +1008,7 @@ t.test('an upgrade that does not become ready is taken back', async (t) => {
   const programs = new SystemPrograms({ PATH: path })
   const limits = { startMs: 10_000, steadyMs: 100, joinMs: 2000 }
   const said: string[] = []
-  const performer = new Performer({ root, limits, pollMs: 20 }, programs, (line) => said.push(line))
+  const performer = new Performer({ root, limits }, programs, (line) => said.push(line))
   const facts = (version: string, from: Facts): Facts => {
     makeTree(tree, { version, architecture: 'arm64', key })
     const unitText = readFileSync(join(tree, 'systemd/obelisk-agent.service'), 'utf8')
