@@ -61,7 +61,7 @@ export function armv6Native(abi: keyof typeof TARGETS): Buffer {
   for (const name of ['lmdb', 'node-addon-api', 'node-api-headers'])
     key.update(lockedOf(name).integrity)
   for (const tool of [`${target.compiler}g++`, ARMEL_GCC]) key.update(runTool(tool, ['--version']))
-  const cached = join(CACHE, `lmdb-${abi}-${key.digest('hex').slice(0, 16)}.node`)
+  const cached = join(CACHE, `lmdb-stripped-${abi}-${key.digest('hex').slice(0, 16)}.node`)
   if (!existsSync(cached)) {
     mkdirSync(CACHE, { recursive: true })
     inTemporary((directory) => {
