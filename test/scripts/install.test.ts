@@ -371,6 +371,18 @@ t.test('going back restores the tree and every file as it was', (t) => {
     '/etc/credstore/obelisk-enroll-token': 'old',
   })
   t.match(steps.at(-1), { do: 'systemctl', words: ['--no-block', 'restart'] })
+  const back = (entry: Facts['entries'][string], id: string) =>
+    planGoingBack(
+      { ...facts, entries: { ...ENTRIES, '/etc/obelisk/agent.toml': entry } },
+      { ...WISHES, settings: { values: { id } } },
+    ).find((step) => 'path' in step && step.path === '/etc/obelisk/agent.toml')
+  const closed = { text: CONFIGURATION, mode: 0o640 }
+  t.match(back(closed, 'b'), { do: 'write-file', text: CONFIGURATION, mode: 0o640 })
+  t.match(back({ ...closed, target: '/srv/agent.toml' }, 'b'), {
+    do: 'link',
+    target: '/srv/agent.toml',
+  })
+  t.equal(back(closed, 'edge-1'), undefined, 'what was not changed is left alone')
   t.end()
 })
 
