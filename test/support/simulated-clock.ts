@@ -8,7 +8,7 @@ import { TimeHeap } from '../../shared/core/time-heap.ts'
 
 export interface Appointment {
   readonly atMs: number
-  readonly act: () => void
+  act(): void
   isCancelled: boolean
 }
 
@@ -31,7 +31,7 @@ export class SimulatedClock {
 
   at(atMs: number, act: () => void): Appointment {
     const appointment = { atMs: Math.max(atMs, this.#nowMs), act, isCancelled: false }
-    this.#put(appointment)
+    this.keep(appointment)
     return appointment
   }
 
@@ -97,7 +97,8 @@ export class SimulatedClock {
     return this.#present[this.#over]
   }
 
-  #put(appointment: Appointment): void {
+  /** One that somebody has made, and that is not in the past. */
+  keep(appointment: Appointment): void {
     const wholeMs = Math.floor(appointment.atMs)
     if (wholeMs === this.#presentMs) {
       let at = this.#present.length

@@ -5,7 +5,7 @@
  * dropping single messages.
  */
 import type { Random } from '../../shared/core/random.ts'
-import type { SimulatedClock } from './simulated-clock.ts'
+import type { Appointment, SimulatedClock } from './simulated-clock.ts'
 
 export interface GatewayEnd {
   received(connection: string, node: string, payload: Uint8Array): void
@@ -60,6 +60,37 @@ interface Connection {
   readonly down: Channel
   isOpenAtGateway: boolean
   isOpenAtNode: boolean
+}
+
+/** One thing on its way, in one object: a large fleet has a hundred thousand of them at a time. */
+class Arrival implements Appointment {
+  atMs: number
+  readonly isCancelled = false
+  readonly connection: Connection
+  readonly channel: Channel
+  /** When it would arrive, and of how many that were sent it is the last. */
+  readonly readyMs: number
+  readonly pushed: number
+  readonly happen: () => void
+  readonly #arrive: (arrival: Arrival) => void
+
+  constructor(
+    { connection, channel }: Pick<Arrival, 'connection' | 'channel'>,
+    happen: () => void,
+    arrive: (arrival: Arrival) => void,
+  ) {
+    this.connection = connection
+    this.channel = channel
+    this.readyMs = channel.readyMs
+    this.atMs = channel.readyMs
+    this.pushed = channel.pushed
+    this.happen = happen
+    this.#arrive = arrive
+  }
+
+  act(): void {
+    this.#arrive(this)
+  }
 }
 
 const NONE: readonly Connection[] = []
@@ -232,21 +263,23 @@ export class SimulatedNetwork {
   }
 
   /** `act` happens when what is sent now arrives: in order, and not while the link is stalled. */
-  #push({ node }: Connection, channel: Channel, act: () => void): void {
+  #push(connection: Connection, channel: Channel, act: () => void): void {
     channel.readyMs = Math.max(channel.readyMs, this.#clock.nowMs + this.#latencyMs())
     channel.pushed += 1
-    const { readyMs, pushed } = channel
-    const arrive = (): void => {
-      if (pushed <= channel.cutOff && readyMs > channel.cutMs) return
-      const untilMs = Math.max(channel.heldUntilMs, this.#stalledUntil(node, channel))
-      if (untilMs <= this.#clock.nowMs) {
-        act()
-        return
-      }
-      channel.heldUntilMs = untilMs
-      this.#clock.at(untilMs, arrive)
+    this.#clock.keep(new Arrival({ connection, channel }, act, this.#arrive))
+  }
+
+  readonly #arrive = (arrival: Arrival): void => {
+    const { connection, channel, readyMs, pushed } = arrival
+    if (pushed <= channel.cutOff && readyMs > channel.cutMs) return
+    const untilMs = Math.max(channel.heldUntilMs, this.#stalledUntil(connection.node, channel))
+    if (untilMs <= this.#clock.nowMs) {
+      arrival.happen()
+      return
     }
-    this.#clock.at(readyMs, arrive)
+    channel.heldUntilMs = untilMs
+    arrival.atMs = untilMs
+    this.#clock.keep(arrival)
   }
 
   #stalledUntil({ node }: NodeEnd, { way }: Channel): number {
