@@ -389,14 +389,13 @@ export class Reads {
   }
 
   #close(read: OpenRead): void {
-    const { members, deadlines } = this.#context
-    for (const name of read.leases) deadlines.clear(name)
-    const asked = new Set<Member>()
+    for (const name of read.leases) this.#context.deadlines.clear(name)
+    const asked = new Set<number>()
     for (const part of read.parts.values()) {
-      if (this.#remove(read, part)) asked.add(members.at(part.member!))
+      if (this.#remove(read, part)) asked.add(part.member!)
     }
     const { round } = read
-    for (const at of round?.open ?? []) asked.add(members.at(round!.memberOf(at)))
+    for (const at of round?.open ?? []) asked.add(round!.memberOf(at))
     sendCancels(this.#context, read.asker.id, asked)
     this.#overtaken.delete(read)
     this.#flat.delete(read)
