@@ -20,7 +20,7 @@ import { PROGRAMS, runCommand } from '../scripts/commands/program.ts'
 import { PACKAGE_FLAGS } from '../scripts/package/config.ts'
 import { parseFields } from '../shared/grid/fields.ts'
 import { Geometry } from '../shared/grid/geometry.ts'
-import { OPERATION_NAMES, OPERATIONS_SHOWN } from '../shared/operations/catalog.ts'
+import { OPERATIONS_SHOWN, TASK_OPERATIONS } from '../shared/operations/catalog.ts'
 import { GATHER_LSUS_MAX } from '../shared/operations/gather.ts'
 import { GET_LSUS_MAX } from '../shared/operations/get.ts'
 import { PART_BYTES_MAX } from '../shared/operations/operation.ts'
@@ -210,7 +210,7 @@ const messagesAreNamed: Check = (files) => {
 
 const operationsAreNamed: Check = (files) =>
   [README, PROTOCOL].flatMap((path) =>
-    bothWays(path, files.page(path).section('Operations').named(), OPERATION_NAMES),
+    bothWays(path, files.page(path).section('Operations').named(), TASK_OPERATIONS),
   )
 
 /** The names that `{…}` of a cell has, those that may be left out with their mark. */
@@ -236,7 +236,7 @@ const telemetryIsNamed: Check = (files) =>
 const resultsAreNamed: Check = (files) => {
   const task = {
     id: 't',
-    op: 'stat',
+    asked: 'stat',
     state: 'failed',
     effect: 'none',
     error: { code: 'deadline', message: '' },
@@ -252,6 +252,7 @@ const resultsAreNamed: Check = (files) => {
     items: 1,
     nodes: 1,
     sealed: {},
+    program: {},
   }
   const decoded = decodeCbor(encodeResult(task, facts as never, 1), limits.MESSAGE_LIMITS)
   const result = decoded.ok ? (decoded.value as object) : {}

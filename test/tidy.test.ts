@@ -87,7 +87,7 @@ const LOGIC = /^(broker|firmware-agent|shared)\/(core|protocol)\//
 
 // -------------------------------------------------------------------- imports
 
-const SHARED_PURE = /^shared\/(core|grid|operations|protocol)\//
+const SHARED_PURE = /^shared\/(core|grid|operations|osl|protocol)\//
 
 /** Where a file may take code from, the first match of its path. Types may come from more places. */
 const LAYERS: readonly { from: RegExp; code: RegExp; types?: RegExp }[] = [
@@ -301,7 +301,7 @@ function declaredIn(source: Source): Set<string> {
 
 /** Replicas of another engine must compute the same bits (recovery.md, Determinism). */
 const operationsAreDeterministic = eachSource((source) => {
-  if (!source.path.startsWith('shared/operations/')) return []
+  if (!/^shared\/(operations|osl)\//.test(source.path)) return []
   const problems: string[] = []
   const exact = /^Math\.(abs|ceil|floor|trunc|round|min|max|sign|sqrt|fround|imul|clz32)$/
   source.each((node) => {

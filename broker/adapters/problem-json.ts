@@ -1,5 +1,7 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { FastifyReply } from 'fastify'
+import { own } from '../../shared/core/own.ts'
+import type { OslCode } from '../../shared/osl/osl-problems.ts'
 import type { Refusal, RefusalCode } from '../core/effects.ts'
 
 /** What `errors` holds: one wrong member of the request each. */
@@ -29,7 +31,8 @@ export const EVERY_ANSWER = { 'cache-control': 'no-store', 'x-content-type-optio
 
 const INVALID = 422
 
-const STATUS_OF_REFUSAL: Readonly<Record<RefusalCode, number>> = {
+/** Those of a program's text are not listed: each is `INVALID`. */
+const STATUS_OF_REFUSAL: Readonly<Record<Exclude<RefusalCode, OslCode>, number>> = {
   malformed: 400,
   missing: INVALID,
   'unknown-key': INVALID,
@@ -44,6 +47,7 @@ const STATUS_OF_REFUSAL: Readonly<Record<RefusalCode, number>> = {
   'not-allowed': INVALID,
   'not-granted': 403,
   'unknown-recipient': INVALID,
+  'too-expensive': INVALID,
   invalid: INVALID,
   'task-id-conflict': 409,
   'no-node': 503,
@@ -66,15 +70,18 @@ export function problemOfRefusal(refusal: Refusal, task: string | undefined): Pr
   const { code, message, errors, retryMs } = refusal
   // A body that cannot be read at all is refused as `invalid` too, with one problem of the whole.
   const whole = errors?.find((error) => error.path === '')
-  const status = code === 'invalid' && whole ? STATUS_OF_REFUSAL[whole.code] : undefined
   return {
-    status: status ?? STATUS_OF_REFUSAL[code],
+    status: statusOf(code === 'invalid' && whole ? whole.code : code),
     code,
     detail: message,
     ...(errors === undefined ? {} : { errors }),
     ...(retryMs === undefined ? {} : { retryMs }),
     ...(task === undefined ? {} : { extra: { id: task } }),
   }
+}
+
+function statusOf(code: RefusalCode): number {
+  return own<number>(STATUS_OF_REFUSAL, code) ?? INVALID
 }
 
 function problemText(problem: ProblemAnswer): string {

@@ -116,6 +116,8 @@ export interface TaskRecord {
   /** The identity that it is of, where everybody is asked who he is. */
   readonly by?: string
   readonly op: string
+  /** What was asked for, where another operation runs it. */
+  readonly asked?: string
   /** Hex SHA-256 of the normal form. */
   readonly hash: string
   readonly state: TaskState

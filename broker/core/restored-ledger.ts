@@ -136,7 +136,11 @@ function* restoredTask(
     shards: { total, done, failed: total - done },
   }
   yield { table: 'task', key: id, value }
-  const result = encodeResult({ ...value, id, error: value.error! }, { nodes: 0 }, nowTs)
+  const result = encodeResult(
+    { ...value, id, asked: value.asked ?? value.op, error: value.error! },
+    { nodes: 0 },
+    nowTs,
+  )
   yield { table: 'result', key: id, value: result }
 }
 

@@ -2,7 +2,7 @@
 import type { Command, Option as CommanderOption } from 'commander'
 import { GATEWAY_OPTIONS } from '../../broker/config.ts'
 import { AGENT_OPTIONS } from '../../firmware-agent/config.ts'
-import { OPERATION_NAMES } from '../../shared/operations/catalog.ts'
+import { TASK_OPERATIONS } from '../../shared/operations/catalog.ts'
 import { flagOf, type Option, type OptionTable } from '../../shared/runtime/option-table.ts'
 import { DEMO_OPTIONS } from '../demo/demo-options.ts'
 
@@ -49,7 +49,7 @@ export function commandTree(command: Command, above = ''): TreeCommand {
       argument.required ? `<${argument.name()}>` : `[${argument.name()}]`,
     ),
     choices: command.registeredArguments.flatMap((argument) =>
-      argument.name() === 'op' ? OPERATION_NAMES : (argument.argChoices ?? []),
+      argument.name() === 'op' ? TASK_OPERATIONS : (argument.argChoices ?? []),
     ),
     options: [
       ...command.options.filter(({ hidden }) => !hidden).map(optionOf),

@@ -73,6 +73,9 @@ export type ArgumentKind =
   | 'flag'
   /** A list of places, `[x, y]` each. */
   | 'cells'
+  /** The text of a program; a number for each of its parameters, by name. */
+  | 'source'
+  | 'numbered'
 
 export interface Argument {
   readonly name: string
@@ -95,7 +98,7 @@ export interface About {
 /** What an operation says of itself, as JSON has it. */
 export interface OperationShown {
   readonly op: string
-  readonly kind: Operation['kind']
+  readonly kind: Operation['kind'] | 'program'
   /** What it runs over: a region, LSUs that it names one by one, or items. */
   readonly over: 'region' | 'lsus' | 'items'
   readonly does: string

@@ -157,7 +157,7 @@ export function edgesOf(min: number, max: number, bins: number): number[] {
 }
 
 /** The bin of `value`: its lower edge is not above it; the last bin holds `max` too. */
-function binOf(value: number, edges: readonly number[]): number {
+export function binOf(value: number, edges: readonly number[]): number {
   let low = 0
   let high = edges.length - 2
   while (low < high) {

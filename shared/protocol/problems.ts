@@ -6,12 +6,18 @@
 import * as v from 'valibot'
 import { didYouMean } from '../core/near-match.ts'
 import { own } from '../core/own.ts'
+import type { OslCode } from '../osl/osl-problems.ts'
 
 export interface Problem {
   /** Where, as `args.values[3]`; empty for the whole. */
   readonly path: string
   readonly code: ProblemCode
   readonly message: string
+  /** In the text of a program: both from 1, in characters; and what may have been meant. */
+  readonly line?: number
+  readonly column?: number
+  readonly length?: number
+  readonly hint?: string
 }
 
 /** Codes of single problems (the table stands in docs/operations.md). */
@@ -30,6 +36,8 @@ export type ProblemCode =
   | 'not-allowed'
   | 'not-granted'
   | 'unknown-recipient'
+  | 'too-expensive'
+  | OslCode
 
 export type Parsed<T> = { ok: true; value: T } | { ok: false; problems: Problem[] }
 

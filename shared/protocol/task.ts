@@ -7,9 +7,12 @@ import { isUtf8 } from 'node:buffer'
 import * as v from 'valibot'
 import { isId, isTaskId, type TaskId } from '../core/ids.ts'
 import type { Region } from '../grid/geometry.ts'
-import { findOperation, OPERATION_NAMES } from '../operations/catalog.ts'
+import { findOperation, findTaskOperation, TASK_OPERATIONS } from '../operations/catalog.ts'
 import { boxOfIds } from '../operations/named-lsus.ts'
 import type { GridContext, Operation, Wire } from '../operations/operation.ts'
+import { OSL_WRITE } from '../operations/osl-program.ts'
+import { OSL_COST_MAX, type ProgramFacts, parseProgram } from '../operations/program.ts'
+import { PROGRAM } from '../operations/program-about.ts'
 import { decodeCbor } from './cbor.ts'
 import {
   DEADLINE_MS_DEFAULT,
@@ -44,6 +47,23 @@ export interface TaskBody {
   readonly deadlineMs: number
   /** The recipient that its value is sealed to. */
   readonly seal?: string | undefined
+  /** Of a program: what was asked for, and what a result says of it. `op` is what runs it. */
+  readonly program?: TaskProgram | undefined
+}
+
+export interface TaskProgram extends ProgramFacts {
+  readonly as: string
+}
+
+/** The operation that a task asked for by name. */
+export function askedOp({ op, program }: Pick<TaskBody, 'op' | 'program'>): string {
+  return program?.as ?? op
+}
+
+/** What submissions are checked against. */
+export interface TaskContext extends GridContext {
+  /** Of a program, units × cells. */
+  readonly oslCostMax?: number
 }
 
 export interface Submission {
@@ -70,7 +90,7 @@ export const submissionSchema = v.strictObject({
 })
 
 /** Parses the payload of `task/submit` or the body of `POST /process`. */
-export function parseSubmission(payload: Uint8Array, context: GridContext): SubmissionResult {
+export function parseSubmission(payload: Uint8Array, context: TaskContext): SubmissionResult {
   if (payload.length > SUBMISSION_BYTES_MAX) {
     const message = `${payload.length} bytes, at most ${SUBMISSION_BYTES_MAX} are taken`
     return { ok: false, problems: [{ path: '', code: 'too-large', message }] }
@@ -101,7 +121,7 @@ function decodeMap(payload: Uint8Array): ReturnType<typeof decodeCbor> {
 }
 
 /** What was decoded already, or made here of what somebody asked for in another way. */
-export function checkSubmission(input: unknown, context: GridContext): SubmissionResult {
+export function checkSubmission(input: unknown, context: TaskContext): SubmissionResult {
   const shape = parseWith(submissionSchema, fromShortForm(input))
   const given = input as { id?: unknown; Id?: unknown }
   const id = isTaskId(given.id) ? given.id : isTaskId(given.Id) ? given.Id : undefined
@@ -112,25 +132,24 @@ export function checkSubmission(input: unknown, context: GridContext): Submissio
   })
   const problems = shape.ok ? [] : shape.problems.filter(({ path }) => !isOfRegion(path))
   const loose = fromShortForm(input) as Record<string, unknown>
-  const operation = typeof loose.op === 'string' ? findOperation(loose.op) : undefined
+  const operation = typeof loose.op === 'string' ? operationNamed(loose.op) : undefined
   if (typeof loose.op === 'string' && operation === undefined) {
-    const choice = choiceOf(loose.op, OPERATION_NAMES)
+    const choice = choiceOf(loose.op, TASK_OPERATIONS)
     const message = `there is no operation "${loose.op.slice(0, NAME_SHOWN_MAX)}"${choice}`
     problems.push({ path: 'op', code: 'unknown-operation', message })
   }
   const isOverRegion = operation?.kind !== 'items' && operation?.idsOf === undefined
   const checked = isOverRegion ? regionOf(loose, context, problems) : {}
   if (operation === undefined) return fail(problems)
-  const args = parseArgs(operation, loose, checked, context)
-  const box = args.ok && boxOf(operation, args.value, context)
+  const asked = parseArgs(operation, loose, checked, context)
+  const box = asked.ok && boxOf(operation, asked.value.args, context)
   const over = parseExtent(operation, loose, box || checked.region, problems)
-  if (!args.ok) problems.push(...args.problems)
-  if (!shape.ok || !args.ok || over === undefined || problems.length > 0) return fail(problems)
+  if (!asked.ok) problems.push(...asked.problems)
+  if (!shape.ok || !asked.ok || over === undefined || problems.length > 0) return fail(problems)
   const { seal, deadline_ms: deadlineMs } = shape.value
   const body: TaskBody = {
-    op: operation.name,
+    ...asked.value,
     ...over,
-    args: args.value,
     deadlineMs,
     ...(seal === undefined ? {} : { seal }),
   }
@@ -159,16 +178,31 @@ function regionOf(
   return { region: geometry.whole, measured: geometry.whole }
 }
 
+/** Of a program it is known later which operation it is; until then any over a region is as good. */
+function operationNamed(name: string): Operation | undefined {
+  return name === PROGRAM ? findOperation(OSL_WRITE) : findTaskOperation(name)
+}
+
+type Asked = Pick<TaskBody, 'op' | 'args' | 'program'>
+
 /** Checks the arguments against the region that was asked for, even where it leaves the grid. */
 function parseArgs(
   operation: Operation,
   input: Record<string, unknown>,
   { measured }: CheckedRegion,
-  context: GridContext,
-): Parsed<Wire> {
-  const args = input.args === undefined ? {} : input.args
-  if (operation.kind === 'items') return operation.parse(args)
-  return operation.parse(args, measured, context)
+  context: TaskContext,
+): Parsed<Asked> {
+  const given = input.args === undefined ? {} : input.args
+  if (input.op === PROGRAM) {
+    const limits = { costMax: context.oslCostMax ?? OSL_COST_MAX }
+    const program = parseProgram(given, measured, context, limits)
+    if (!program.ok) return program
+    const { op, args, facts } = program.value
+    return { ok: true, value: { op, args, program: { as: PROGRAM, ...facts } } }
+  }
+  const args =
+    operation.kind === 'items' ? operation.parse(given) : operation.parse(given, measured, context)
+  return args.ok ? { ok: true, value: { op: operation.name, args: args.value } } : args
 }
 
 /** Around the LSUs that are named, for an operation that names them. */

@@ -16,7 +16,7 @@ import { ownTree, PROGRAMS, runCommand } from '../../scripts/commands/program.ts
 import { recoveryArguments } from '../../scripts/commands/recover.ts'
 import { CHECKOUT } from '../../scripts/package/checkout.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
-import { OPERATION_NAMES } from '../../shared/operations/catalog.ts'
+import { TASK_OPERATIONS } from '../../shared/operations/catalog.ts'
 import { decodeCbor, encodeCbor } from '../../shared/protocol/cbor.ts'
 import { MESSAGE_LIMITS } from '../../shared/protocol/limits.ts'
 import { decodePayload } from '../../shared/protocol/payload.ts'
@@ -845,7 +845,7 @@ t.test('help and version are data', async (t) => {
   t.match(await run(['--version']), { code: 0, stdout: '9.9.9\n' })
   const submit = await run(['task', 'submit', '--help'])
   t.match(submit.stdout, '--deadline <seconds>')
-  for (const name of OPERATION_NAMES) t.match(submit.stdout, `\n  ${name} `)
+  for (const name of TASK_OPERATIONS) t.match(submit.stdout, `\n  ${name} `)
   t.match(submit.stdout, /--args: field, \[bins\]/)
   t.same(await run(['help', 'task', 'submit']), submit)
   for (const name of ['task', 'node', 'sub']) {

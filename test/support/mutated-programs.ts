@@ -47,7 +47,7 @@ function affectedBy(changed: ReadonlySet<string>): string[] {
   return [...isAffected].filter(([, isSo]) => isSo).map(([file]) => file)
 }
 
-function edited(file: string, edits: readonly Edit[]): string {
+export function edited(file: string, edits: readonly Edit[]): string {
   let source = readFileSync(new URL(file, ROOT), 'utf8')
   for (const { from, to } of edits.filter((edit) => edit.file === file)) {
     const parts = source.split(from)
@@ -86,4 +86,21 @@ async function loadFrom(directory: string, edits: readonly Edit[]): Promise<Prog
     return [name, (await import(url.href))[name]]
   })
   return Object.fromEntries(await Promise.all(loaded)) as Programs
+}
+
+/** One file with these edits, which takes all else from those that ship. */
+export async function loadEdited(file: string, edits: readonly Edit[]): Promise<unknown> {
+  mkdirSync(FOLDER, { recursive: true })
+  const directory = mkdtempSync(`${FOLDER}mutant-`)
+  try {
+    const path = join(directory, 'edited.ts')
+    const folder = new URL('./', new URL(file, ROOT))
+    const source = edited(file, edits).replaceAll(/from '(\.[^']*)'/g, (_, to: string) => {
+      return `from '${new URL(to, folder).href}'`
+    })
+    writeFileSync(path, source)
+    return await import(pathToFileURL(path).href)
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
 }

@@ -17,6 +17,7 @@ export interface SpokenCode {
 
 const UNIONS: Readonly<Record<string, string>> = {
   ProblemCode: 'problem',
+  OslCode: 'problem',
   RefusalCode: 'refusal',
   RefusedCode: 'node refused',
   EnrolmentRefusal: 'enrolment',
@@ -90,7 +91,7 @@ class Collector {
 
   /** For a code that stands alone: what its file deals in. */
   #saidHere(): string {
-    if (this.#path === 'shared/protocol/problems.ts') return 'problem'
+    if (/^shared\/(protocol\/problems|operations\/program)\.ts$/.test(this.#path)) return 'problem'
     if (this.#path === 'firmware-agent/driver.ts') return 'error'
     if (
       /^(broker\/core\/(rules\/upgrades|state\/upgrade-table|rules\/package-fetches)|scripts\/commands\/install-staged|firmware-agent\/adapters\/staged-upgrades)\.ts$/.test(

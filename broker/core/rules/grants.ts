@@ -14,7 +14,7 @@ import {
   type UserPrincipal,
 } from '../../../shared/protocol/access.ts'
 import { PROBLEMS_MAX, type Problem } from '../../../shared/protocol/problems.ts'
-import type { TaskBody } from '../../../shared/protocol/task.ts'
+import { askedOp, type TaskBody } from '../../../shared/protocol/task.ts'
 
 const NOTHING: Grant = { ops: [], regions: [], fields: [] }
 
@@ -26,7 +26,8 @@ export function ungranted(user: UserPrincipal, body: TaskBody, grid: GridContext
   const refuse = (path: string, what: string): void => {
     problems.push({ path, code: 'not-granted', message: `${what} is not granted to ${user.name}` })
   }
-  if (ops !== '*' && !ops.includes(body.op)) refuse('op', `operation ${body.op}`)
+  const op = askedOp(body)
+  if (ops !== '*' && !ops.includes(op)) refuse('op', `operation ${op}`)
   if (regions !== '*' && !regions.some((one) => isInside(body.region, one))) {
     refuse(body.region === undefined ? 'items' : 'region', nameOf(body.region))
   }

@@ -10,7 +10,7 @@
 import { randomId, type TaskId } from '../../../shared/core/ids.ts'
 import { LatestMap } from '../../../shared/core/latest-map.ts'
 import { type Region, regionsTouch } from '../../../shared/grid/geometry.ts'
-import type { TaskBody } from '../../../shared/protocol/task.ts'
+import { askedOp, type TaskBody } from '../../../shared/protocol/task.ts'
 import type { LookOutcome, Refusal } from '../effects.ts'
 import type { GatewayEvent, Ticket } from '../events.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
@@ -72,7 +72,7 @@ export class Looks {
     }
     const body = { ...result.submission.body, deadlineMs: LOOK_DEADLINE_MS }
     if (operationOf(body).kind !== 'read') {
-      const message = `${body.op} is no read of the grid: only such a one can be looked at`
+      const message = `${askedOp(body)} is no read of the grid: only such a one can be looked at`
       this.#refuse(ticket, refusalOf([{ path: 'op', code: 'not-allowed', message }]))
       return
     }

@@ -8,7 +8,7 @@ import type { TaskId } from '../../../shared/core/ids.ts'
 import type { ItemsOperation, ReadOperation, Wire } from '../../../shared/operations/operation.ts'
 import { encodeMessage, type Read } from '../../../shared/protocol/messages.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
-import type { Member, Session } from '../state/membership.ts'
+import type { Member } from '../state/membership.ts'
 import type { TilePlan } from './planner.ts'
 import type { ReadAsker } from './read-asker.ts'
 import { prefixOf, type ReadPart } from './read-plan.ts'
@@ -105,13 +105,9 @@ function unbornAmong(
 export function sendCancels(
   context: CoordinatorContext,
   task: TaskId,
-  asked: Iterable<number>,
+  members: Iterable<Member>,
 ): void {
-  const sessions: Session[] = []
-  for (const index of asked) {
-    const { session } = context.members.at(index)
-    if (session !== undefined) sessions.push(session)
-  }
+  const sessions = [...members].flatMap(({ session }) => session ?? [])
   context.sendRound({
     size: sessions.length,
     connectionOf: (at) => sessions[at]!.connection,

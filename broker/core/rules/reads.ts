@@ -389,13 +389,14 @@ export class Reads {
   }
 
   #close(read: OpenRead): void {
-    for (const name of read.leases) this.#context.deadlines.clear(name)
-    const asked = new Set<number>()
+    const { members, deadlines } = this.#context
+    for (const name of read.leases) deadlines.clear(name)
+    const asked = new Set<Member>()
     for (const part of read.parts.values()) {
-      if (this.#remove(read, part)) asked.add(part.member!)
+      if (this.#remove(read, part)) asked.add(members.at(part.member!))
     }
     const { round } = read
-    for (const at of round?.open ?? []) asked.add(round!.memberOf(at))
+    for (const at of round?.open ?? []) asked.add(members.at(round!.memberOf(at)))
     sendCancels(this.#context, read.asker.id, asked)
     this.#overtaken.delete(read)
     this.#flat.delete(read)

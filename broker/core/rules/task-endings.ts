@@ -5,6 +5,7 @@
 import { encodeCbor } from '../../../shared/protocol/cbor.ts'
 import { mirrorOf } from '../../../shared/protocol/result-mirror.ts'
 import { type EndState, isEnded } from '../../../shared/protocol/states.ts'
+import type { TaskProgram } from '../../../shared/protocol/task.ts'
 import type { GatewayEvent } from '../events.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import { lsusOf } from '../state/task-extent.ts'
@@ -38,7 +39,10 @@ export function completeTask(context: CoordinatorContext, task: Task, facts: Res
   }
   sealing.add(task.id, inClear, value.length)
   context.taskWaits(task, 'sealing')
-  context.emit({ type: 'seal', order: { task: task.id, op: task.op, to, ts: context.ts, value } })
+  context.emit({
+    type: 'seal',
+    order: { task: task.id, op: task.asked, to, ts: context.ts, value },
+  })
 }
 
 type Sealed = Extract<GatewayEvent, { type: 'task-sealed' | 'sealing-failed' }>
@@ -77,7 +81,8 @@ export function endTask(
   const { body } = task
   const lsus = body?.region && lsusOf(body)
   const items = body?.items?.keys.length
-  const result = encodeResult(task, { ...facts, lsus, items }, context.ts)
+  const program = body?.program && factsOfProgram(body.program)
+  const result = encodeResult(task, { ...facts, lsus, items, program }, context.ts)
   context.persist({ table: 'result', key: task.id, value: result })
   releaseBody(context, task)
   context.retain({ kind: 'task-result', task: task.id }, result)
@@ -85,9 +90,13 @@ export function endTask(
   context.emit({ type: 'announce-end', task: task.id, state })
   const level = state === 'completed' ? 'info' : 'warn'
   context.notice(level, 'task-ended', `task ${task.id} ${state}`, {
-    ...{ task: task.id, op: task.op, state },
+    ...{ task: task.id, op: task.asked, state },
     ...(task.error === undefined ? {} : { error: task.error.code }),
   })
+}
+
+function factsOfProgram({ as: _asked, ...facts }: TaskProgram): Omit<TaskProgram, 'as'> {
+  return facts
 }
 
 /** As far as the log needs it no more. */

@@ -14,7 +14,7 @@ import type { Operation } from '../../../shared/operations/operation.ts'
 import { decodeCbor, encodeCbor } from '../../../shared/protocol/cbor.ts'
 import { SUBMISSION_LIMITS } from '../../../shared/protocol/limits.ts'
 import { type EndState, isEnded, type TaskState } from '../../../shared/protocol/states.ts'
-import type { TaskBody } from '../../../shared/protocol/task.ts'
+import { askedOp, type TaskBody } from '../../../shared/protocol/task.ts'
 import type { LedgerContents, SealingRecord, TaskRecord } from '../ledger-records.ts'
 import { Retention, type RetentionOptions } from './retention.ts'
 
@@ -34,7 +34,10 @@ export interface Task {
   readonly submitter: string | undefined
   /** The identity that it is of. */
   readonly by: string | undefined
+  /** The operation that runs it. */
   readonly op: string
+  /** What was asked for, as everybody is told. */
+  readonly asked: string
   readonly hash: string
   readonly order: number
   readonly acceptedTs: number
@@ -80,7 +83,7 @@ export function givenOf(body: TaskBody): Given {
 
 /** The bytes whose SHA-256 says whether two submissions are the same task. */
 export function encodeBody(body: TaskBody): Uint8Array {
-  const { op, region, items, args, deadlineMs, seal } = body
+  const { op, region, items, args, deadlineMs, seal, program } = body
   return encodeCbor({
     op,
     ...(region === undefined ? {} : { region: [region.x, region.y, region.w, region.h] }),
@@ -88,6 +91,7 @@ export function encodeBody(body: TaskBody): Uint8Array {
     args,
     deadlineMs,
     ...(seal === undefined ? {} : { seal }),
+    ...(program === undefined ? {} : { program }),
   })
 }
 
@@ -296,6 +300,7 @@ export class TaskLedger {
         : { submitter: task.submitter }),
       ...(task.by === undefined ? {} : { by: task.by }),
       op: task.op,
+      ...(task.asked === task.op ? {} : { asked: task.asked }),
       hash: task.hash,
       state: task.state,
       effect: task.effect,
@@ -327,6 +332,7 @@ export class TaskLedger {
         isNamed: value.isNamed ?? true,
         submitter: value.submitter,
         by: value.by,
+        asked: value.asked ?? value.op,
         shards: { ...value.shards },
         error: value.error ?? undefined,
         waitingFor: undefined,
@@ -367,7 +373,7 @@ function newTask(
   acceptedTs: number,
 ): Task {
   return {
-    ...{ id, order, acceptedTs, body, hash, op: body.op },
+    ...{ id, order, acceptedTs, body, hash, op: body.op, asked: askedOp(body) },
     isNamed: false,
     submitter: undefined,
     by: undefined,

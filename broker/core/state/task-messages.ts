@@ -4,13 +4,14 @@
  */
 import { encodeCbor } from '../../../shared/protocol/cbor.ts'
 import type { Sealed } from '../../../shared/protocol/sealed.ts'
+import type { TaskProgram } from '../../../shared/protocol/task.ts'
 import type { Task } from './task-ledger.ts'
 
 /** The payload of `task/<task>/state`. */
 export function stateOf(task: Task, ts: number): Record<string, unknown> {
   return {
     id: task.id,
-    op: task.op,
+    op: task.asked,
     state: task.state,
     effect: task.effect,
     shards: task.shards,
@@ -33,19 +34,21 @@ export interface ResultFacts {
   /** How many it went over. */
   readonly lsus?: number | undefined
   readonly items?: number | undefined
+  /** Of a program: what it was. */
+  readonly program?: Omit<TaskProgram, 'as'> | undefined
   readonly nodes: number
 }
 
 /** The payload of `task/<task>/result`. */
 export function encodeResult(
-  task: Pick<Task, 'id' | 'op' | 'state' | 'effect' | 'error' | 'shards' | 'acceptedTs'>,
+  task: Pick<Task, 'id' | 'asked' | 'state' | 'effect' | 'error' | 'shards' | 'acceptedTs'>,
   facts: ResultFacts,
   ts: number,
 ): Uint8Array {
-  const { value, sealed, copies, consistent, range, lsus, items, nodes } = facts
+  const { value, sealed, copies, consistent, range, lsus, items, program, nodes } = facts
   return encodeCbor({
     id: task.id,
-    op: task.op,
+    op: task.asked,
     state: task.state,
     ...(value === undefined ? {} : { value }),
     ...(sealed === undefined ? {} : { sealed }),
@@ -55,6 +58,7 @@ export function encodeResult(
     ...(range === undefined ? {} : { range }),
     ...(lsus === undefined ? {} : { lsus }),
     ...(items === undefined ? {} : { items }),
+    ...(program === undefined ? {} : { program }),
     ...(task.error === undefined ? {} : { error: task.error }),
     shards: task.shards.total,
     nodes,

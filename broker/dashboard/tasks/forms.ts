@@ -33,6 +33,7 @@ function argumentOf({ name, kind }: Argument, typed: Typed): unknown {
       return names.length === 0 ? undefined : names
     }
     case 'values':
+    case 'numbered':
       return numbersByField(name, typed)
     case 'number':
     case 'whole':

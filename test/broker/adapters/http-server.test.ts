@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { type HttpPort, HttpServer, PACE_MS } from '../../../broker/adapters/http-server.ts'
 import type { RefusalCode } from '../../../broker/core/effects.ts'
 import type { NodeId, TaskId } from '../../../shared/core/ids.ts'
-import { OPERATION_NAMES } from '../../../shared/operations/catalog.ts'
+import { TASK_OPERATIONS } from '../../../shared/operations/catalog.ts'
 import { decodeCbor, encodeCbor } from '../../../shared/protocol/cbor.ts'
 import { MESSAGE_LIMITS } from '../../../shared/protocol/limits.ts'
 import type { NodeView } from '../../../shared/protocol/views.ts'
@@ -285,7 +285,7 @@ t.test('operations are told with their arguments', async (t) => {
   const shown = (await response.json()) as { op: string; over: string; args: object[] }[]
   t.same(
     shown.map(({ op }) => op),
-    OPERATION_NAMES,
+    TASK_OPERATIONS,
   )
   t.match(
     shown.find(({ op }) => op === 'stat'),

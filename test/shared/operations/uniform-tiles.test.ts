@@ -6,7 +6,7 @@ import type { Field } from '../../../shared/grid/fields.ts'
 import { Geometry, type Region } from '../../../shared/grid/geometry.ts'
 import { createLayout } from '../../../shared/grid/page-layout.ts'
 import { TilePage } from '../../../shared/grid/tile-page.ts'
-import { findOperation, OPERATION_NAMES } from '../../../shared/operations/catalog.ts'
+import { findTaskOperation, OPERATION_NAMES } from '../../../shared/operations/catalog.ts'
 import {
   type GridContext,
   type TileCells,
@@ -215,7 +215,8 @@ t.test('who acts alike does the same to all tiles that hold the same values', (t
     scatter: { field: 'tally', ids, values: ids },
   }
   for (const name of OPERATION_NAMES) {
-    const operation = findOperation(name)
+    // Programs have a test of their own (osl/interpreter.test.ts).
+    const operation = findTaskOperation(name)
     if (operation?.kind !== 'write') continue
     const pages = newPages()
     for (const page of pages) {

@@ -3,7 +3,7 @@ import t from 'tap'
 import { ungranted } from '../../../../broker/core/rules/grants.ts'
 import type { Field } from '../../../../shared/grid/fields.ts'
 import { Geometry } from '../../../../shared/grid/geometry.ts'
-import { OPERATION_NAMES } from '../../../../shared/operations/catalog.ts'
+import { TASK_OPERATIONS } from '../../../../shared/operations/catalog.ts'
 import type { Grant, Role, UserPrincipal } from '../../../../shared/protocol/access.ts'
 import { parseSubmission } from '../../../../shared/protocol/task.ts'
 import { check } from '../../../support/property.ts'
@@ -97,12 +97,13 @@ t.test('every operation says what fields it goes over', (t) => {
     gather: { op: 'gather', args: { field: 'snow', cells: [[1, 1]] } },
     scatter: { op: 'scatter', args: { field: 'snow', ids: [3], values: [1] } },
     overview: { op: 'overview', args: { field: 'snow' } },
+    program: { op: 'program', args: { source: 'return all = sum(snow)' } },
   }
   for (const [name, task] of Object.entries(tasks)) {
     t.same(refused({ ...ALL, fields: ['rain'] }, task), ['args: field snow'], name)
     t.same(refused({ ...ALL, fields: ['snow'] }, task), [], name)
   }
-  t.same([...Object.keys(tasks), 'digest'].sort(), [...OPERATION_NAMES].sort())
+  t.same([...Object.keys(tasks), 'digest'].sort(), [...TASK_OPERATIONS].sort())
   t.end()
 })
 

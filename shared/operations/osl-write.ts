@@ -1,0 +1,27 @@
+/** A program that sets fields, over every LSU of the region: each cell by itself, as it is at that place in the order. */
+import { FIELDS_MAX } from '../grid/fields.ts'
+import { Interpreter } from '../osl/interpreter.ts'
+import type { WriteOperation } from './operation.ts'
+import { fieldsOfProgram, OSL_WRITE, programOf } from './osl-program.ts'
+
+export const oslWrite: WriteOperation = {
+  kind: 'write',
+  name: OSL_WRITE,
+  about: { does: 'runs a program that sets fields', args: [] },
+  parse: () => ({ ok: false, problems: [] }),
+  fieldsOf: (args) => fieldsOfProgram(programOf(args, FIELDS_MAX)),
+  argumentBytesPerTile: () => 0,
+  cut: (args) => args,
+  run(args, { fields, geometry }) {
+    const { program, sound } = programOf(args, fields.length)
+    if (sound.kind !== 'write') throw new Error('the program stores nothing')
+    const interpreter = new Interpreter(program, sound, fields)
+    return {
+      ...(sound.isAlike ? { isAlike: true } : {}),
+      act(cells, window) {
+        const { x, y } = geometry.tileRegion(window.tile)
+        interpreter.run(cells, window, { x, y, gridWidth: geometry.width })
+      },
+    }
+  },
+}

@@ -1,0 +1,88 @@
+/**
+ * A program as people read it: each microglyph with its registers, the line of the codex that it is, and what it costs.
+ * Made of the bytes alone, so it says what runs, whatever the source said.
+ */
+import { FIRST_CONDITION, glyphOf, NEAR_ZERO, NONE, STATUS } from './codex.ts'
+import {
+  bytesOfPool,
+  hashOfProgram,
+  MICROGLYPH_BYTES,
+  microglyphAt,
+  type Program,
+} from './program.ts'
+import type { Sound } from './verifier.ts'
+
+export interface Explained {
+  readonly kind: 'write' | 'read'
+  readonly hash: string
+  readonly microglyphs: readonly { readonly text: string; readonly cost: number }[]
+  /** Units a cell, beside those that are once a run. */
+  readonly cost: number
+  readonly reach: number
+  /** Of code and constants, as they travel. */
+  readonly bytes: number
+}
+
+/** `program` is sound; `fields` are the names of the grid's. */
+export function explain(program: Program, sound: Sound, fields: readonly string[]): Explained {
+  const { code, pool } = program
+  const microglyphs = Array.from({ length: code.length / MICROGLYPH_BYTES }, (_, index) => {
+    const { cost } = glyphOf(microglyphAt(code, index).glyph)!
+    const isOnce = index < sound.constants
+    return { text: textOf(program, index, fields), cost: isOnce ? 0 : cost }
+  })
+  return {
+    kind: sound.kind,
+    hash: hashOfProgram(program),
+    microglyphs,
+    cost: sound.cost,
+    reach: sound.reach,
+    bytes: code.length + bytesOfPool(pool).length,
+  }
+}
+
+/** One microglyph, as `×  r4 ← r4 r0`. */
+function textOf(
+  { code, pool, outputs }: Program,
+  index: number,
+  fields: readonly string[],
+): string {
+  const { glyph, result, a, b, c, operand } = microglyphAt(code, index)
+  const { sign, name, takes, operand: kind } = glyphOf(glyph)!
+  const registers = [a, b, c].slice(0, takes.length).filter((register) => register !== NONE)
+  const words = registers.map(registerName)
+  const field = operand === STATUS ? 'status' : fields[operand]
+  switch (kind) {
+    case 'field':
+      words.push(field!)
+      break
+    case 'neighbour':
+      words.push(`${field}[${a - NEAR_ZERO}, ${b - NEAR_ZERO}]`)
+      break
+    case 'constant':
+      words.push(numberText(pool[operand]!))
+      break
+    case 'table':
+      words.push(`[${Array.from(pool.subarray(operand, operand + b), numberText).join(', ')}]`)
+      break
+    case 'bins':
+      words.push(Array.from(pool.subarray(c, c + 3), numberText).join(' '))
+      break
+    case 'greatest':
+      words.push(numberText(pool[c]!))
+  }
+  if (kind === 'output' || kind === 'bins' || kind === 'greatest') {
+    const named = outputs.filter(({ slot }) => slot === operand)
+    words.push(`→ ${named.map((output) => `${output.name} (${output.kind})`).join(', ')}`)
+  }
+  const target = result === NONE ? '' : `${registerName(result)} ← `
+  return `${sign} ${name.padEnd(9)} ${target}${words.join(' ')}`.trimEnd()
+}
+
+function registerName(register: number): string {
+  return register >= FIRST_CONDITION ? `t${register - FIRST_CONDITION}` : `r${register}`
+}
+
+function numberText(value: number): string {
+  return Number.isNaN(value) ? 'missing' : String(value)
+}

@@ -1,0 +1,285 @@
+/**
+ * Runs a sound program over the cells of one tile at a time, a glyph after the other over a whole block: registers of
+ * 256 cells, one loop a glyph (kernels.ts). A tile of more is cut into blocks of whole rows; the cut depends on the
+ * window alone. Where every field that it loads holds one value in the tile, and it asks for no place, one cell is
+ * computed and stands for all.
+ *
+ * Statements act one after the other on each cell: a load sees earlier stores of the same program.
+ */
+import type { Column, Field, FieldType } from '../grid/fields.ts'
+import { coversTile, type TileCells, type TileWindow } from '../operations/operation.ts'
+import { BLOCK_CELLS, glyphOf, NONE, numberOf, STATUS } from './codex.ts'
+import { KERNELS, type Kernel, pick } from './kernels.ts'
+import { MICROGLYPH_BYTES, microglyphAt, type Program } from './program.ts'
+import {
+  type Block,
+  Count,
+  Histogram,
+  type Mask,
+  type Reduction,
+  Shown,
+  Span,
+  Sum,
+  Top,
+} from './reductions.ts'
+import { Registers } from './registers.ts'
+import { LOADS, STORES, storedAs } from './stores.ts'
+import type { Sound } from './verifier.ts'
+
+/** A neighbour's number: of a field, at a place of the grid that may lie outside; NaN is missing. */
+export type Neighbours = (field: number, x: number, y: number) => number
+
+export interface Place {
+  /** Of the tile's first cell, in coordinates of the grid. */
+  readonly x: number
+  readonly y: number
+  readonly gridWidth: number
+}
+
+/** Where the glyphs that need more than registers stand in `Instructions`. */
+const GLYPH = 0
+const RESULT = 1
+const A = 2
+const B = 3
+const C = 4
+const OPERAND = 5
+const WORDS = 6
+
+const FIELD = numberOf('field')
+const NEAR = numberOf('near')
+const CONST = numberOf('const')
+const X = numberOf('x')
+const Y = numberOf('y')
+const PICK = numberOf('pick')
+const LOOK = numberOf('look')
+const STORE = numberOf('store')
+
+export class Interpreter {
+  /** By slot. */
+  readonly reductions: Reduction[] = []
+  /** Cells that took a value in the tile that was run last, by field or `STATUS`. */
+  readonly written = new Map<number, number>()
+  readonly #program: Program
+  readonly #sound: Sound
+  readonly #fields: readonly Field[]
+  readonly #neighbours: Neighbours | undefined
+  readonly #instructions: Uint16Array
+  readonly #registers = Registers.get()
+
+  constructor(program: Program, sound: Sound, fields: readonly Field[], neighbours?: Neighbours) {
+    this.#program = program
+    this.#sound = sound
+    this.#fields = fields
+    this.#neighbours = neighbours
+    const { code } = program
+    this.#instructions = new Uint16Array((code.length / MICROGLYPH_BYTES) * WORDS)
+    for (let index = 0; index < sound.microglyphs; index++) {
+      const { glyph, result, a, b, c, operand } = microglyphAt(code, index)
+      this.#instructions.set([glyph, result, a, b, c, operand], index * WORDS)
+      if (glyph > STORE) this.reductions[operand] = this.#newReduction(glyph, c)
+    }
+  }
+
+  /** Acts on the window of one tile, or gathers it. */
+  run(cells: TileCells, window: TileWindow, place: Place): void {
+    if (this.#registers.take(this)) this.#setConstants()
+    for (const field of this.#sound.stores) this.written.set(field, 0)
+    if (this.#isOneValue(cells, window)) {
+      const block = { ...place, width: 1, cells: 1, times: window.w * window.h }
+      this.#runBlock(cells, window, 0, block)
+      return
+    }
+    const rows = Math.max(1, Math.floor(BLOCK_CELLS / window.w))
+    for (let row = 0; row < window.h; row += rows) {
+      const block: Block = {
+        x: place.x + window.left,
+        y: place.y + window.top + row,
+        width: window.w,
+        cells: Math.min(rows, window.h - row) * window.w,
+        gridWidth: place.gridWidth,
+        times: 1,
+      }
+      this.#runBlock(cells, window, row, block)
+    }
+  }
+
+  #newReduction(glyph: number, c: number): Reduction {
+    const { pool } = this.#program
+    switch (glyphOf(glyph)!.name) {
+      case 'count':
+        return new Count()
+      case 'sum':
+        return new Sum()
+      case 'span':
+        return new Span()
+      case 'histogram':
+        return new Histogram(pool[c]!, pool[c + 1]!, pool[c + 2]!)
+      case 'top':
+        return new Top(pool[c]!)
+      default:
+        return new Shown()
+    }
+  }
+
+  #setConstants(): void {
+    const { pool } = this.#program
+    for (let at = 0; at < this.#sound.constants * WORDS; at += WORDS) {
+      const result = this.#instructions[at + RESULT]!
+      this.#registers.numbers[result]!.fill(pool[this.#instructions[at + OPERAND]!]!)
+    }
+  }
+
+  /** Top lists name every cell, so they want all of them. */
+  #isOneValue(cells: TileCells, window: TileWindow): boolean {
+    const { isAlike, loads } = this.#sound
+    if (!isAlike || !coversTile(window, cells)) return false
+    if (this.reductions.some((reduction) => reduction instanceof Top)) return false
+    return loads.every((field) => cells.valueOf(this.#columnOf(field)) !== undefined)
+  }
+
+  #columnOf(field: number): number {
+    return field === STATUS ? this.#fields.length : field
+  }
+
+  #typeOf(field: number): FieldType | 'status' {
+    return field === STATUS ? 'status' : this.#fields[field]!.type
+  }
+
+  #runBlock(cells: TileCells, window: TileWindow, row: number, block: Block): void {
+    const instructions = this.#instructions
+    const { all, words } = this.#registers
+    const rounded = (block.cells + 3) & ~3
+    for (let at = this.#sound.constants * WORDS; at < instructions.length; at += WORDS) {
+      const glyph = instructions[at + GLYPH]!
+      const result = instructions[at + RESULT]!
+      const a = instructions[at + A]!
+      const b = instructions[at + B]!
+      const kernel = KERNELS[glyph]
+      if (kernel !== undefined) {
+        ;(kernel as Kernel)(all[result] as never, all[a] as never, all[b] as never, rounded)
+      } else if (glyph === PICK) {
+        const c = instructions[at + C]!
+        pick(words[result]!, all[a] as Uint8Array, words[b]!, words[c]!, rounded)
+      } else if (glyph === FIELD) {
+        this.#load(result, instructions[at + OPERAND]!, cells, window, row, block)
+      } else if (glyph === STORE) {
+        this.#store(instructions[at + OPERAND]!, a, b, cells, window, row, block)
+      } else if (glyph > STORE) this.#reduce(instructions[at + OPERAND]!, a, b, block)
+      else this.#source(at, block)
+    }
+  }
+
+  #load(
+    register: number,
+    field: number,
+    cells: TileCells,
+    window: TileWindow,
+    row: number,
+    block: Block,
+  ): void {
+    const to = this.#registers.numbers[register]!
+    const index = this.#columnOf(field)
+    const one = cells.valueOf(index)
+    if (one !== undefined) {
+      to.fill(one, 0, block.cells)
+      return
+    }
+    const load = LOADS[this.#typeOf(field)]
+    this.#eachRun(cells.column(index), window, row, block, (column, start, at, count) => {
+      load(to, at, column as never, start, count)
+    })
+  }
+
+  #store(
+    field: number,
+    register: number,
+    condition: number,
+    cells: TileCells,
+    window: TileWindow,
+    row: number,
+    block: Block,
+  ): void {
+    const registers = this.#registers
+    const from =
+      condition === NONE
+        ? registers.numbers[register]!
+        : registers.masked(register, condition, block.cells)
+    if (from === undefined) return
+    const type = this.#typeOf(field)
+    const index = this.#columnOf(field)
+    let written = 0
+    if (block.times > 1) {
+      const value = storedAs(type, from)
+      if (value === undefined) return
+      cells.fill(index, value)
+      written = block.times
+    } else {
+      const store = STORES[type]
+      this.#eachRun(cells.column(index), window, row, block, (column, start, at, count) => {
+        written += store(column as never, start, from, at, count)
+      })
+    }
+    this.written.set(field, this.written.get(field)! + written)
+  }
+
+  /** The pieces of a column that lie one behind the other: where each starts, there and in the block. */
+  #eachRun(
+    column: Column,
+    window: TileWindow,
+    row: number,
+    block: Block,
+    visit: (column: Column, start: number, at: number, count: number) => void,
+  ): void {
+    if (window.w === window.stride) {
+      visit(column, (window.top + row) * window.stride, 0, block.cells)
+      return
+    }
+    for (let at = 0, y = window.top + row; at < block.cells; at += window.w, y++) {
+      visit(column, y * window.stride + window.left, at, window.w)
+    }
+  }
+
+  /** Glyphs that make numbers of the block's place, of the pool, or of neighbours. */
+  #source(at: number, block: Block): void {
+    const instructions = this.#instructions
+    const { numbers } = this.#registers
+    const to = numbers[instructions[at + RESULT]!]!
+    const operand = instructions[at + OPERAND]!
+    const { x, y, width, cells } = block
+    switch (instructions[at + GLYPH]) {
+      case CONST:
+        to.fill(this.#program.pool[operand]!)
+        break
+      case X:
+        for (let i = 0; i < cells; i++) to[i] = x + (i % width)
+        break
+      case Y:
+        for (let i = 0; i < cells; i++) to[i] = y + Math.floor(i / width)
+        break
+      case LOOK: {
+        const { pool } = this.#program
+        const from = numbers[instructions[at + A]!]!
+        const length = instructions[at + B]!
+        for (let i = 0; i < cells; i++) {
+          const index = Math.floor(from[i]!)
+          to[i] = index >= 0 && index < length ? pool[operand + index]! : Number.NaN
+        }
+        break
+      }
+      case NEAR: {
+        const dx = instructions[at + A]! - 128
+        const dy = instructions[at + B]! - 128
+        for (let i = 0; i < cells; i++) {
+          const [nearX, nearY] = [x + (i % width) + dx, y + Math.floor(i / width) + dy]
+          to[i] = this.#neighbours!(operand, nearX, nearY)
+        }
+      }
+    }
+  }
+
+  #reduce(slot: number, register: number, condition: number, block: Block): void {
+    const values = this.#registers.all[register] as never
+    const mask = condition === NONE ? undefined : (this.#registers.all[condition] as Mask)
+    this.reductions[slot]!.add(values, mask, block)
+  }
+}

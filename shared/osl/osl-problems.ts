@@ -1,0 +1,88 @@
+/**
+ * What is wrong with the text of a program, as a value: a stable code, where it stands, a sentence and, where there is
+ * one, a guess at what was meant. `OslError` is how the parser and the compiler leave a statement; it never leaves
+ * `compile`.
+ */
+
+/** Codes of single problems (the table stands in docs/operations.md). */
+export type OslCode =
+  | 'osl-syntax'
+  | 'osl-character'
+  | 'osl-number'
+  | 'osl-unknown-name'
+  | 'osl-unknown-function'
+  | 'osl-arity'
+  | 'osl-type'
+  | 'osl-constant'
+  | 'osl-mixed'
+  | 'osl-empty'
+  | 'osl-duplicate'
+  | 'osl-radius'
+  | 'osl-neighbour-after-write'
+  | 'osl-too-deep'
+  | 'osl-too-large'
+  | 'osl-too-many-values'
+
+/** A piece of the source: where it begins, and how long it is, in UTF-16 units. */
+export interface Span {
+  readonly at: number
+  readonly length: number
+}
+
+export interface OslProblem {
+  readonly code: OslCode
+  readonly message: string
+  readonly span: Span
+  readonly hint?: string
+}
+
+export class OslError extends Error {
+  readonly problem: OslProblem
+
+  constructor(code: OslCode, message: string, span: Span, hint?: string) {
+    super(message)
+    this.problem = { code, message, span, ...(hint === undefined ? {} : { hint }) }
+  }
+}
+
+/** What reading one of several pieces gives, or the problem that it ended with, which is kept. */
+export function collecting<T>(problems: OslProblem[], read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof OslError)) throw error
+    problems.push(error.problem)
+    return undefined
+  }
+}
+
+/** Both from 1; columns and the length are in characters, as an editor counts them. */
+export interface Place {
+  readonly line: number
+  readonly column: number
+  readonly length: number
+}
+
+export function placeOf(source: string, { at, length }: Span): Place {
+  const before = source.slice(0, at)
+  const lineStart = before.lastIndexOf('\n') + 1
+  return {
+    line: before.split('\n').length,
+    column: charactersOf(source.slice(lineStart, at)) + 1,
+    length: Math.max(1, charactersOf(source.slice(at, at + length))),
+  }
+}
+
+function charactersOf(text: string): number {
+  return [...text].length
+}
+
+/** As a terminal shows it: the place, the line, a mark below it, and the hint. */
+export function drawProblem(source: string, problem: OslProblem): string {
+  const { line, column, length } = placeOf(source, problem.span)
+  const text = source.split('\n')[line - 1]!.replaceAll('\t', ' ').replace(/\r$/, '')
+  const room = Math.max(1, charactersOf(text) - column + 2)
+  const mark = `${' '.repeat(column - 1)}${'^'.repeat(Math.min(length, room))}`
+  const hint = problem.hint === undefined ? '' : `\n  ${problem.hint}`
+  return `${line}:${column}: ${problem.message}\n  ${text}\n  ${mark}${hint}`
+}

@@ -1,0 +1,185 @@
+/**
+ * What reading programs gather on a node, one accumulator an output's slot: cells that are missing, or whose condition
+ * is not true, are skipped. A number beyond the greatest double counts as that. What comes out does not depend on the
+ * order in which tiles were visited: sums are exact, ties go to the lower LSU id.
+ */
+import { ExactSums } from '../operations/exact-sums.ts'
+import { binOf, edgesOf } from '../operations/stat.ts'
+import { BLOCK_CELLS } from './codex.ts'
+
+/** A block's cells, so that each can be named. */
+export interface Block {
+  /** In coordinates of the grid. */
+  readonly x: number
+  readonly y: number
+  /** Cells in a row of it. */
+  readonly width: number
+  readonly cells: number
+  readonly gridWidth: number
+  /** How many LSUs each of its cells stands for: more than one where a tile holds one value. */
+  readonly times: number
+}
+
+export type Mask = Uint8Array | undefined
+
+function idOf({ x, y, width, gridWidth }: Block, at: number): number {
+  return (y + Math.floor(at / width)) * gridWidth + x + (at % width)
+}
+
+/** A number of a register as a result has it: finite, and 0 for −0. */
+export function resultOf(value: number): number {
+  if (value > Number.MAX_VALUE) return Number.MAX_VALUE
+  return value < -Number.MAX_VALUE ? -Number.MAX_VALUE : value + 0
+}
+
+export class Count {
+  /** Cells whose condition is true, and those where it is not missing. */
+  yes = 0
+  known = 0
+
+  add(values: Uint8Array, mask: Mask, { cells, times }: Block): void {
+    let [yes, known] = [0, 0]
+    for (let i = 0; i < cells; i++) {
+      if (mask !== undefined && (mask[i]! & 1) === 0) continue
+      const value = values[i]!
+      yes += value & 1
+      known += (value & 1) | (value >> 1)
+    }
+    this.yes += yes * times
+    this.known += known * times
+  }
+}
+
+const gathered = new Float64Array(BLOCK_CELLS)
+const gatheredWords = new Int32Array(gathered.buffer)
+
+/** Copies what counts of a block, and says how many that are. */
+function gather(values: Float64Array, mask: Mask, cells: number): number {
+  let count = 0
+  for (let i = 0; i < cells; i++) {
+    const value = values[i]!
+    if (Number.isNaN(value) || (mask !== undefined && (mask[i]! & 1) === 0)) continue
+    gathered[count++] = resultOf(value)
+  }
+  return count
+}
+
+export class Sum {
+  readonly sums = new ExactSums()
+  count = 0
+
+  add(values: Float64Array, mask: Mask, { cells, times }: Block): void {
+    const count = gather(values, mask, cells)
+    this.count += count * times
+    if (times === 1) this.sums.add(gatheredWords, count)
+    else if (count > 0) this.sums.addSame(gatheredWords, times)
+  }
+}
+
+/** The least and the greatest number, and the lowest id of an LSU that has it. */
+export class Span {
+  count = 0
+  min = Number.POSITIVE_INFINITY
+  max = Number.NEGATIVE_INFINITY
+  minId = -1
+  maxId = -1
+
+  add(values: Float64Array, mask: Mask, block: Block): void {
+    let [low, high, lowAt, highAt, count] = [this.min, this.max, -1, -1, 0]
+    for (let i = 0; i < block.cells; i++) {
+      const value = values[i]!
+      if (Number.isNaN(value) || (mask !== undefined && (mask[i]! & 1) === 0)) continue
+      count++
+      if (value < low || (value === low && lowAt < 0)) [low, lowAt] = [value, i]
+      if (value > high || (value === high && highAt < 0)) [high, highAt] = [value, i]
+    }
+    this.count += count * block.times
+    if (lowAt >= 0) this.minId = this.#lower(idOf(block, lowAt), this.minId, low === this.min)
+    if (highAt >= 0) this.maxId = this.#lower(idOf(block, highAt), this.maxId, high === this.max)
+    this.min = low
+    this.max = high
+  }
+
+  #lower(id: number, known: number, isTie: boolean): number {
+    return isTie && known >= 0 ? Math.min(id, known) : id
+  }
+}
+
+export class Histogram {
+  readonly counts: Float64Array
+  below = 0
+  above = 0
+  readonly #edges: readonly number[]
+
+  constructor(low: number, high: number, bins: number) {
+    this.counts = new Float64Array(bins)
+    this.#edges = edgesOf(low, high, bins)
+  }
+
+  add(values: Float64Array, mask: Mask, { cells, times }: Block): void {
+    const edges = this.#edges
+    const [low, high] = [edges[0]!, edges.at(-1)!]
+    for (let i = 0; i < cells; i++) {
+      const value = values[i]!
+      if (Number.isNaN(value) || (mask !== undefined && (mask[i]! & 1) === 0)) continue
+      if (value < low) this.below += times
+      else if (value > high) this.above += times
+      else this.counts[binOf(value, edges)]! += times
+    }
+  }
+}
+
+/** The k greatest numbers with their ids, the greatest first, then by id. */
+export class Top {
+  readonly values: number[] = []
+  readonly ids: number[] = []
+  readonly k: number
+
+  constructor(k: number) {
+    this.k = k
+  }
+
+  add(values: Float64Array, mask: Mask, block: Block): void {
+    for (let i = 0; i < block.cells; i++) {
+      const value = values[i]!
+      if (Number.isNaN(value) || (mask !== undefined && (mask[i]! & 1) === 0)) continue
+      const isFull = this.values.length === this.k
+      if (isFull && value < this.values.at(-1)!) continue
+      this.#take(resultOf(value), idOf(block, i))
+    }
+  }
+
+  #take(value: number, id: number): void {
+    let at = this.values.length
+    while (at > 0 && isBefore(value, id, this.values[at - 1]!, this.ids[at - 1]!)) at--
+    if (at === this.k) return
+    this.values.splice(at, 0, value)
+    this.ids.splice(at, 0, id)
+    if (this.values.length > this.k) {
+      this.values.pop()
+      this.ids.pop()
+    }
+  }
+}
+
+/** Whether a number comes before another in a list of the greatest. */
+export function isBefore(value: number, id: number, other: number, otherId: number): boolean {
+  return value > other || (value === other && id < otherId)
+}
+
+/** The column itself, in the order in which tiles were visited; NaN where it is missing. */
+export class Shown {
+  readonly parts: Float64Array[] = []
+
+  add(values: Float64Array, mask: Mask, { cells, times }: Block): void {
+    const part = new Float64Array(cells * times)
+    for (let i = 0; i < part.length; i++) {
+      const at = times === 1 ? i : 0
+      const isIn = mask === undefined || (mask[at]! & 1) === 1
+      part[i] = isIn && !Number.isNaN(values[at]!) ? resultOf(values[at]!) : Number.NaN
+    }
+    this.parts.push(part)
+  }
+}
+
+export type Reduction = Count | Sum | Span | Histogram | Top | Shown
