@@ -1,26 +1,24 @@
 /** Each packet has a while to arrive in, from its first byte to its last; between packets none. */
 import type { FrameReader } from './mqtt-frames.ts'
 
+export interface AssemblyPort {
+  /** While we do not read, it is not the peer that is late. */
+  isReading(): boolean
+  late(): void
+}
+
 export class AssemblyDeadline {
   readonly #frames: FrameReader
   readonly #timeoutMs: number
-  /** While we do not read, it is not the peer that is late. */
-  readonly #isReading: () => boolean
-  readonly #onLate: () => void
+  readonly #port: AssemblyPort
   /** Which packet is watched, and since when. */
   #watched = { stage: -1, sinceMs: 0 }
   #timer: NodeJS.Timeout | undefined
 
-  constructor(
-    frames: FrameReader,
-    timeoutMs: number,
-    isReading: () => boolean,
-    onLate: () => void,
-  ) {
+  constructor(frames: FrameReader, timeoutMs: number, port: AssemblyPort) {
     this.#frames = frames
     this.#timeoutMs = timeoutMs
-    this.#isReading = isReading
-    this.#onLate = onLate
+    this.#port = port
   }
 
   /** To be called after bytes came in. The timer is left running: most packets are not late. */
@@ -41,9 +39,9 @@ export class AssemblyDeadline {
   #check(): void {
     this.#timer = undefined
     if (!this.#frames.isPartial) return
-    if (this.#watched.stage !== this.#frames.stage || !this.#isReading()) this.#restart()
+    if (this.#watched.stage !== this.#frames.stage || !this.#port.isReading()) this.#restart()
     const leftMs = this.#watched.sinceMs + this.#timeoutMs - performance.now()
-    if (leftMs <= 0) this.#onLate()
+    if (leftMs <= 0) this.#port.late()
     else this.#timer = setTimeout(() => this.#check(), leftMs)
   }
 }

@@ -37,10 +37,11 @@ export interface CleanClientShared {
 type Will = NonNullable<IConnectPacket['will']>
 type Passed = PublishPacket & { readonly clientId?: string }
 
-const ACCEPTED = 0
+const WELCOME = Buffer.from([CONNACK << 4, 2, 0, 0])
 const NOT_AUTHORIZED = 5
 const NOT_GRANTED = 128
-const PINGRESP = Buffer.from([0xd0, 0])
+const PINGRESP_TYPE = 13
+const PINGRESP = Buffer.from([PINGRESP_TYPE << 4, 0])
 const PACKET_ID_MAX = 65_535
 
 export class CleanClient implements BrokerClient, GateClient, KeptAlive {
@@ -149,14 +150,14 @@ export class CleanClient implements BrokerClient, GateClient, KeptAlive {
         this.#unsubscribe(packet)
         break
       case 'pingreq':
-        this.#gate.write(PINGRESP)
+        this.#gate.sendPacket(PINGRESP_TYPE, PINGRESP)
         break
       case 'pubrec':
-        this.#gate.write(encodeAcknowledgement(PUBREL, packet.messageId!))
+        this.#acknowledge(PUBREL, packet.messageId!)
         break
       case 'pubrel':
         this.#shared.persistence.forgetIncoming(this.#id, packet.messageId!)
-        this.#gate.write(encodeAcknowledgement(PUBCOMP, packet.messageId!))
+        this.#acknowledge(PUBCOMP, packet.messageId!)
         break
       case 'disconnect':
         // [MQTT-3.14.4-3]
@@ -178,7 +179,7 @@ export class CleanClient implements BrokerClient, GateClient, KeptAlive {
   }
 
   #refuse(returnCode: number): void {
-    this.#gate.write(Uint8Array.of(CONNACK << 4, 2, 0, returnCode))
+    this.#gate.sendPacket(CONNACK, Buffer.from([CONNACK << 4, 2, 0, returnCode]))
     // Once that has left [MQTT-3.2.2-5].
     setImmediate(() => this.#close())
   }
@@ -194,7 +195,7 @@ export class CleanClient implements BrokerClient, GateClient, KeptAlive {
       keepAlives.add(this)
     }
     hooks.registered(this, this.conn)
-    this.#gate.write(Uint8Array.of(CONNACK << 4, 2, 0, ACCEPTED))
+    this.#gate.sendPacket(CONNACK, WELCOME)
   }
 
   /** Goes on by itself where the client is there; of one that is gone, a will and what was held are left to be published. */
@@ -217,13 +218,17 @@ export class CleanClient implements BrokerClient, GateClient, KeptAlive {
     head[0] = SUBACK << 4
     writeLength(head, bodyBytes)
     head.writeUInt16BE(messageId!, head.length - 2)
-    this.#gate.write(Buffer.concat([head, Uint8Array.from(codes)]))
+    this.#gate.sendPacket(SUBACK, Buffer.concat([head, Uint8Array.from(codes)]))
     hooks.subscribed(this, granted)
   }
 
   #unsubscribe({ messageId, unsubscriptions }: IUnsubscribePacket): void {
     for (const filter of unsubscriptions) this.#shared.subscribers.delete(this.conn, filter)
-    this.#gate.write(encodeAcknowledgement(UNSUBACK, messageId!))
+    this.#acknowledge(UNSUBACK, messageId!)
+  }
+
+  #acknowledge(type: number, id: number): void {
+    this.#gate.sendPacket(type, encodeAcknowledgement(type, id), type === PUBREL ? id : 0)
   }
 
   #close(): void {

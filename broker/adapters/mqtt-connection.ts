@@ -37,9 +37,12 @@ export class Connection implements Speaker {
   retained: RetainedDelivery | undefined
   /** The start of each message to the node: all but length and payload. */
   downTopic: Buffer | undefined
-  /** Resolves once Aedes has nothing more to do with the client. */
-  readonly left: Promise<void>
-  readonly setLeft: () => void
+  /** Once it has taken the id. */
+  clientId: string | undefined
+  /** Of those with one client id: who comes next, and begins once this one and all before it have left. */
+  next: { readonly connection: Connection; readonly begin: () => void } | undefined
+  isFirst = true
+  hasLeft = false
   /** Publishes in the order that they came. */
   readonly #held: Held[] = []
   #heldBytes = 0
@@ -50,11 +53,6 @@ export class Connection implements Speaker {
     this.gate = gate
     this.principal = principal
     this.source = source
-    let setLeft = (): void => {}
-    this.left = new Promise((resolve) => {
-      setLeft = resolve
-    })
-    this.setLeft = setLeft
   }
 
   /** What its client id and its session belong to. */

@@ -31,8 +31,8 @@ export class Connections {
   readonly #connected = new Set<Gate>()
   readonly #nodes = new Map<ConnectionId, Connection>()
   readonly #admitted = new Map<NodeId, Connection>()
-  /** By client id: the last one that came, and when it and all before it have left. */
-  readonly #holders = new Map<string, { connection: Connection; left: Promise<unknown> }>()
+  /** By client id: the last one that came, while it or one before it is there. */
+  readonly #holders = new Map<string, Connection>()
   /** By identity, of those who are known by a name; the oldest first. */
   readonly #named = new Map<string, Set<Connection>>()
   #probe: Gate | undefined
@@ -120,7 +120,7 @@ export class Connections {
     const { kind } = principal
     if (kind !== 'user' && kind !== 'node') return true
     const own = this.#named.get(identity) ?? new Set()
-    const before = this.#holders.get(clientId)?.connection
+    const before = this.#holders.get(clientId)
     // That one goes for it.
     const others = own.size - (before !== undefined && own.has(before) ? 1 : 0)
     if (kind === 'user' && others >= shareOf(this.#bounds.connectionsMax, principal)) return false
@@ -158,22 +158,36 @@ export class Connections {
   /** Whether a connection that is there, or still on its way out, has this client id by another right. */
   isHeldByOther(clientId: string, identity: string): boolean {
     const holder = this.#holders.get(clientId)
-    return holder !== undefined && holder.connection.identity !== identity
+    return holder !== undefined && holder.identity !== identity
   }
 
   /**
-   * Ends the connection that has this client id [MQTT-3.1.4-2]; resolves once Aedes is done with it,
-   * or nothing if nobody has the id. Of two that came while it was ending, Aedes would keep both.
+   * Ends the connection that has this client id [MQTT-3.1.4-2], and begins once it is done with. Of two that came while
+   * it was ending, Aedes would keep both.
    */
-  takeOver(clientId: string, connection: Connection): Promise<unknown> | undefined {
+  takeOver(clientId: string, connection: Connection, begin: () => void): void {
     const before = this.#holders.get(clientId)
-    const left = Promise.all([before?.left, connection.left])
-    this.#holders.set(clientId, { connection, left })
-    left.then(() => {
-      if (this.#holders.get(clientId)?.connection === connection) this.#holders.delete(clientId)
-    })
-    before?.connection.gate.destroy()
-    return before?.left
+    connection.clientId = clientId
+    this.#holders.set(clientId, connection)
+    if (before === undefined) {
+      begin()
+      return
+    }
+    connection.isFirst = false
+    before.next = { connection, begin }
+    before.gate.destroy()
+  }
+
+  /** The first of a client id has left. */
+  #follow(connection: Connection): void {
+    const { clientId, next } = connection
+    if (next !== undefined) {
+      next.connection.isFirst = true
+      queueMicrotask(next.begin)
+      if (next.connection.hasLeft) this.#follow(next.connection)
+    } else if (clientId !== undefined && this.#holders.get(clientId) === connection) {
+      this.#holders.delete(clientId)
+    }
   }
 
   /** The id of a node's connection that ends, the first time that this is asked. */
@@ -242,7 +256,8 @@ export class Connections {
   /** Aedes is done with the client. */
   remove(connection: Connection): void {
     this.#byGate.delete(connection.gate)
-    connection.setLeft()
+    connection.hasLeft = true
+    if (connection.isFirst) this.#follow(connection)
     const { node } = connection
     if (node !== undefined && this.#admitted.get(node) === connection) this.#admitted.delete(node)
   }

@@ -123,9 +123,7 @@ export class Entrance {
       done(refusal('so many connections of one user', SERVER_UNAVAILABLE), false)
       return
     }
-    const free = connections.takeOver(client.id, connection)
-    if (free === undefined) this.#begin(client, connection, done)
-    else free.then(() => this.#begin(client, connection, done))
+    connections.takeOver(client.id, connection, () => this.#begin(client, connection, done))
   }
 
   /** A node is one node, and leaves no session behind; where nobody is asked who he is, any id will do. */

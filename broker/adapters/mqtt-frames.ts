@@ -14,6 +14,7 @@ import {
 } from './mqtt-packets.ts'
 
 const MIB = 1024 * 1024
+const EMPTY = Buffer.alloc(0)
 
 export interface FrameBounds {
   readonly preConnectBytesMax: number
@@ -25,7 +26,7 @@ export interface FrameBounds {
   readonly controlBytesMax: number
   readonly topicBytesMax: number
   /** The topic whose large payloads are skipped, and from where to where. */
-  readonly submitTopic: string
+  readonly submitTopic: Buffer
   readonly submissionBytesMax: number
   readonly submissionBytesSkippedMax: number
 }
@@ -47,9 +48,10 @@ export type FrameProblem = 'packet-length' | 'packet-too-large' | 'topic-too-lon
 export class FrameReader {
   readonly #bounds: FrameBounds
   readonly #budget: ByteBudget
-  readonly #submitTopic: Buffer
   #isConnected = false
-  #pieces: Buffer[] = []
+  /** What is pending begins in the first piece; there are more of them only while one packet comes in several. */
+  #first: Buffer | undefined
+  #more: Buffer[] | undefined
   /** How much of the first piece is used up. */
   #at = 0
   #pendingBytes = 0
@@ -61,7 +63,6 @@ export class FrameReader {
   constructor(bounds: FrameBounds, budget: ByteBudget) {
     this.#bounds = bounds
     this.#budget = budget
-    this.#submitTopic = Buffer.from(bounds.submitTopic)
   }
 
   get pendingBytes(): number {
@@ -88,7 +89,11 @@ export class FrameReader {
     const rest = this.#skip === undefined ? chunk : this.#skipOver(chunk)
     if (rest.length === 0) return true
     if (!this.#budget.take(rest.length)) return false
-    this.#pieces.push(rest)
+    if (this.#first === undefined) this.#first = rest
+    else {
+      this.#more ??= []
+      this.#more.push(rest)
+    }
     this.#pendingBytes += rest.length
     return true
   }
@@ -125,7 +130,8 @@ export class FrameReader {
   /** Gives back what is still held. */
   release(): void {
     this.#budget.give(this.#pendingBytes)
-    this.#pieces = []
+    this.#first = undefined
+    this.#more = undefined
     this.#pendingBytes = 0
     this.#at = 0
     this.#skip = undefined
@@ -146,7 +152,8 @@ export class FrameReader {
     flags: number,
     bodyBytes: number,
   ): Frame | FrameProblem | 'incomplete' | 'whole' {
-    const { submissionBytesMax, submissionBytesSkippedMax, topicBytesMax } = this.#bounds
+    const { submissionBytesMax, submissionBytesSkippedMax, submitTopic, topicBytesMax } =
+      this.#bounds
     if (bodyBytes > submissionBytesSkippedMax + topicBytesMax + 4) return 'packet-too-large'
     const bodyStart = start + headerBytes
     const head = readPublishHead(buffer.subarray(bodyStart), flags, topicBytesMax)
@@ -154,7 +161,7 @@ export class FrameReader {
     if (head === 'incomplete') return this.#wait(this.#pendingBytes + 1)
     const topic = buffer.subarray(bodyStart + head.topicStart, bodyStart + head.topicEnd)
     const payloadBytes = bodyBytes - head.headBytes
-    if (!topic.equals(this.#submitTopic) || payloadBytes <= submissionBytesMax) return 'whole'
+    if (!topic.equals(submitTopic) || payloadBytes <= submissionBytesMax) return 'whole'
     if (payloadBytes > submissionBytesSkippedMax) return 'packet-too-large'
 
     const end = bodyStart + head.headBytes
@@ -173,7 +180,7 @@ export class FrameReader {
     const arrived = this.#pendingBytes
     const rest = this.#skipOver(this.#join().subarray(this.#at))
     this.#budget.give(arrived - rest.length)
-    this.#pieces = rest.length === 0 ? [] : [rest]
+    this.#first = rest.length === 0 ? undefined : rest
     this.#pendingBytes = rest.length
     this.#at = 0
     return this.next()
@@ -191,22 +198,26 @@ export class FrameReader {
   #wait(neededBytes: number): 'incomplete' {
     this.#neededBytes = neededBytes
     // What is left of a chunk must not keep the whole chunk alive.
-    if (this.#at > 0 && this.#pieces.length > 0) {
-      const rest = this.#pieces[0]!.subarray(this.#at)
-      this.#pieces[0] = Buffer.from(rest)
+    if (this.#at > 0 && this.#first !== undefined) {
+      const rest = this.#first.subarray(this.#at)
       this.#at = 0
-      if (rest.length === 0) this.#pieces.shift()
+      if (rest.length > 0) this.#first = Buffer.from(rest)
+      else if (this.#more === undefined) this.#first = undefined
+      else {
+        this.#first = Buffer.concat(this.#more)
+        this.#more = undefined
+      }
     }
     return 'incomplete'
   }
 
   #join(): Buffer {
-    if (this.#pieces.length > 1) {
-      const first = this.#pieces[0]!.subarray(this.#at)
-      this.#pieces = [Buffer.concat([first, ...this.#pieces.slice(1)])]
+    if (this.#more !== undefined) {
+      this.#first = Buffer.concat([this.#first!.subarray(this.#at), ...this.#more])
+      this.#more = undefined
       this.#at = 0
     }
-    return this.#pieces[0] ?? Buffer.alloc(0)
+    return this.#first ?? EMPTY
   }
 
   #consume(bytes: number): void {

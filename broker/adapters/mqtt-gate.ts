@@ -12,7 +12,7 @@ import type { Traffic } from './mqtt-figures.ts'
 import { type Frame, FrameReader, SentPackets } from './mqtt-frames.ts'
 import type { GateClient, GateOptions, GateShared } from './mqtt-gate-parts.ts'
 import { type Incoming, incomingOf } from './mqtt-incoming.ts'
-import { Outflow } from './mqtt-outflow.ts'
+import { Outflow, type OutflowPort } from './mqtt-outflow.ts'
 import {
   CONNACK,
   CONNECT,
@@ -29,6 +29,7 @@ import {
   UNSUBSCRIBE,
 } from './mqtt-packets.ts'
 import { ConnectionShare } from './mqtt-turn-share.ts'
+import { leaveTo, listenTo, type SocketListener } from './socket-listener.ts'
 
 export interface GatePort {
   /** A sound CONNECT arrived: who works on it; nobody when there is no room for one more client. */
@@ -48,17 +49,20 @@ const SERVER_UNAVAILABLE = 3
 /** How long a peer may take to read what is left for it. */
 const LEAVE_TIMEOUT_MS = 2000
 
-export class Gate {
+export class Gate implements OutflowPort, SocketListener {
   readonly #socket: Socket
   readonly #options: GateOptions
   readonly #traffic: Traffic
   readonly #port: GatePort
   readonly #frames: FrameReader
-  readonly #sent: SentPackets
   readonly #outflow: Outflow
-  readonly #deadline: AssemblyDeadline
   readonly #share: ConnectionShare
-  readonly #acknowledgements = new Acknowledgements()
+  /** Made when bytes are written of which nobody says what they are. */
+  #sent: SentPackets | undefined
+  /** Made when a packet comes in pieces. */
+  #deadline: AssemblyDeadline | undefined
+  /** Made when something is sent above QoS 0. */
+  #acknowledgements: Acknowledgements | undefined
   #isDestroyed = false
   #isRoomWanted = false
   #isBridge = false
@@ -93,24 +97,9 @@ export class Gate {
     this.#share = new ConnectionShare(turns, options, () => this.#pump())
     this.#port = port
     this.#frames = new FrameReader(options.frameBounds, budget)
-    this.#sent = new SentPackets((type, qos, id) => this.#onSent(type, qos, id))
-    this.#outflow = new Outflow(socket, options, {
-      emptied: () => this.#drain(),
-      held: () => this.#drain(),
-      stalled: () => this.#refuse('stalled'),
-    })
-    this.#deadline = new AssemblyDeadline(
-      this.#frames,
-      options.assemblyTimeoutMs,
-      () => !socket.isPaused(),
-      () => this.#refuse('packet-timeout'),
-    )
+    this.#outflow = new Outflow(socket, options, this)
     this.#connectTimer = setTimeout(() => this.#refuse('connect-timeout'), options.connectTimeoutMs)
-
-    socket.on('error', () => {})
-    socket.on('data', (chunk: Buffer) => this.#onChunk(chunk))
-    socket.on('end', () => this.#onEnd())
-    socket.on('close', () => this.destroy())
+    listenTo(socket, this)
   }
 
   /** The client is connected, and not being let go. */
@@ -199,8 +188,16 @@ export class Gate {
   write(written: Uint8Array | string): boolean {
     if (this.#isDestroyed) return true
     const chunk = typeof written === 'string' ? Buffer.from(written) : (written as Buffer)
+    this.#sent ??= new SentPackets((type, qos, id) => this.#onSent(type, qos, id))
     this.#sent.watch(chunk)
     return this.sendMore(chunk)
+  }
+
+  /** As `write`, for a whole packet of a type that is no PUBLISH; `id` where it is a PUBREL. */
+  sendPacket(type: number, packet: Buffer, id = 0): void {
+    if (this.#isDestroyed) return
+    this.#onSent(type, 0, id)
+    this.sendMore(packet)
   }
 
   /** As `write`, for a PUBLISH, or for all of one but a payload that follows. */
@@ -222,7 +219,7 @@ export class Gate {
     this.#isDestroyed = true
     this.#state = 'closed'
     clearTimeout(this.#connectTimer)
-    this.#deadline.close()
+    this.#deadline?.close()
     this.#share.close()
     clearTimeout(this.#leaveTimer)
     this.#frames.release()
@@ -231,22 +228,41 @@ export class Gate {
     this.#outflow.close()
     if (!this.#isHandedOver) this.#socket.destroy()
     this.#reportClosed()
-    process.nextTick(() => this.#tellEnded())
+    process.nextTick(() => {
+      this.#client?.gone()
+      this.#port.ended(this)
+    })
   }
 
   get #isFull(): boolean {
     return this.#outflow.waitingBytes >= this.#options.writableBytes
   }
 
-  #drain(): void {
+  drained(): void {
+    this.#outflow.drained()
+  }
+
+  /** Of the way out, as `held` and `stalled`. */
+  emptied(): void {
     if (!this.#isRoomWanted) return
     this.#isRoomWanted = false
     this.#client?.drained()
   }
 
+  held(): void {
+    this.emptied()
+  }
+
+  stalled(): void {
+    this.#refuse('stalled')
+  }
+
   #onSent(type: number, qos: number, id: number): void {
     this.#traffic.packetsSent++
-    if (id > 0) this.#acknowledgements.sent(type, qos, id)
+    if (id > 0) {
+      this.#acknowledgements ??= new Acknowledgements()
+      this.#acknowledgements.sent(type, qos, id)
+    }
     if (type === PUBLISH) this.#traffic.publishesSent++
     if (type === CONNACK && this.#state === 'awaiting-connack') {
       this.#state = 'open'
@@ -257,12 +273,12 @@ export class Gate {
     }
   }
 
-  #onChunk(chunk: Buffer): void {
+  received(chunk: Buffer): void {
     this.#traffic.bytesReceived += chunk.length
     if (this.#state === 'leaving' || this.#state === 'closed') return
     if (this.#isFirst && chunk[0] === FETCH_FIRST_BYTE && this.#port.handOver !== undefined) {
       this.#isHandedOver = true
-      for (const event of ['data', 'end', 'close', 'error']) this.#socket.removeAllListeners(event)
+      leaveTo(this.#socket)
       this.#port.handOver(this.#socket, chunk)
       this.destroy()
       return
@@ -274,7 +290,16 @@ export class Gate {
     }
     this.#share.takeBytes(chunk.length)
     this.#pump()
-    if (this.#state !== 'awaiting-connect') this.#deadline.look()
+    if (this.#state !== 'awaiting-connect' && this.#frames.isPartial) this.#watchAssembly()
+  }
+
+  #watchAssembly(): void {
+    const { assemblyTimeoutMs } = this.#options
+    this.#deadline ??= new AssemblyDeadline(this.#frames, assemblyTimeoutMs, {
+      isReading: () => !this.#socket.isPaused(),
+      late: () => this.#refuse('packet-timeout'),
+    })
+    this.#deadline.look()
   }
 
   /** Lets packets through; where Aedes has left some, no more than those wait for it. */
@@ -347,7 +372,7 @@ export class Gate {
     const problem = checkPacket(type, flags, body, this.#options.packetBounds)
     if (problem !== undefined) return this.#refuse(problem)
     // It would count as the one that was due [MQTT-4.8.0-1].
-    if (!this.#acknowledgements.take(type, packetIdOf(body))) {
+    if (this.#acknowledgements?.take(type, packetIdOf(body)) === false) {
       return this.#refuse('acknowledgement-kind')
     }
     if (type === CONNECT) {
@@ -393,7 +418,7 @@ export class Gate {
     }
   }
 
-  #onEnd(): void {
+  peerEnded(): void {
     this.#end = 'seen'
     this.#reportClosed()
     if (this.#state === 'leaving' || this.#state === 'closed') {
@@ -421,10 +446,5 @@ export class Gate {
     if (this.#isReported) return
     this.#isReported = true
     this.#port.closed(this)
-  }
-
-  #tellEnded(): void {
-    this.#client?.gone()
-    this.#port.ended(this)
   }
 }

@@ -96,7 +96,7 @@ export function gateOptionsFor(limits: MqttLimits, submitTopic: string): GateOpt
       filtersBytesMax: MESSAGE_BYTES_MAX,
       controlBytesMax: 16,
       topicBytesMax,
-      submitTopic,
+      submitTopic: Buffer.from(submitTopic),
       submissionBytesMax: SUBMISSION_BYTES_MAX,
       submissionBytesSkippedMax: SUBMISSION_BYTES_SKIPPED_MAX,
     },

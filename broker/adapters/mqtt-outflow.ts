@@ -56,29 +56,34 @@ export class Outflow {
   readonly #options: OutflowOptions
   readonly #port: OutflowPort
   /** What waits, in order: whole pieces, then buffers that are to become one. */
-  #pieces: Buffer[] = []
-  #loose: Buffer[] = []
+  #pieces: Buffer[] | undefined
+  /** The first of those that are to become one; mostly there are no more. */
+  #next: Buffer | undefined
+  #loose: Buffer[] | undefined
   #looseBytes = 0
   #waitingBytes = 0
-  #whenEmpty: (() => void)[] = []
+  #whenEmpty: (() => void)[] | undefined
   #isBlocked = false
   #isDue = false
   #pieceSinceMs = 0
   #behindSinceMs: number | undefined
   #timer: NodeJS.Timeout | undefined
   #isClosed = false
-  /** What was not with the kernel when it was first asked for in this turn. */
-  #before = { turn: -1, bytes: 0 }
+  /** What was not with the kernel when it was first asked for in a turn, and which. */
+  #bytesBefore = 0
+  #turnBefore = -1
 
   constructor(socket: Socket, options: OutflowOptions, port: OutflowPort) {
     this.#socket = socket
     this.#options = options
     this.#port = port
-    socket.on('drain', () => {
-      if (!this.#isBlocked) return
-      this.#isBlocked = false
-      this.flow()
-    })
+  }
+
+  /** The socket has room again. */
+  drained(): void {
+    if (!this.#isBlocked) return
+    this.#isBlocked = false
+    this.flow()
   }
 
   /** What the socket has not been given. */
@@ -94,13 +99,15 @@ export class Outflow {
   /** The same without what is sent in this turn, if it is asked for before that. */
   get backlogBefore(): number {
     const now = turnNow()
-    if (this.#before.turn !== now) this.#before = { turn: now, bytes: this.backlogBytes }
-    return this.#before.bytes
+    if (this.#turnBefore !== now) this.#bytesBefore = this.backlogBytes
+    this.#turnBefore = now
+    return this.#bytesBefore
   }
 
   /** Buffers that are kept for what waits. */
   get bufferCount(): number {
-    return this.#pieces.length + this.#loose.length
+    const next = this.#next === undefined ? 0 : 1
+    return (this.#pieces?.length ?? 0) + next + (this.#loose?.length ?? 0)
   }
 
   /** How long the peer has not kept up; 0 when it has. */
@@ -121,24 +128,30 @@ export class Outflow {
   /** Calls `done` once all that was sent is with the socket, and the socket has room again. */
   afterAll(done: () => void): void {
     if (!this.#isBlocked) this.flow()
-    if (this.#isBlocked) this.#whenEmpty.push(done)
-    else done()
+    if (!this.#isBlocked) {
+      done()
+      return
+    }
+    this.#whenEmpty ??= []
+    this.#whenEmpty.push(done)
   }
 
   close(): void {
     this.#isClosed = true
     clearTimeout(this.#timer)
-    this.#pieces = []
-    this.#loose = []
+    this.#pieces = undefined
+    this.#next = undefined
+    this.#loose = undefined
     this.#looseBytes = 0
     this.#waitingBytes = 0
-    this.#whenEmpty = []
+    this.#whenEmpty = undefined
   }
 
   #add(chunk: Buffer): void {
     this.#waitingBytes += chunk.length
     if (chunk.length > PIECE_BYTES) {
       this.#join()
+      this.#pieces ??= []
       for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
         this.#pieces.push(chunk.subarray(at, at + PIECE_BYTES))
       }
@@ -149,22 +162,32 @@ export class Outflow {
       this.#join()
       this.flow()
     }
-    this.#loose.push(chunk)
     this.#looseBytes += chunk.length
-    if (this.#loose.length >= LOOSE_MAX) this.#loose = [Buffer.concat(this.#loose)]
+    if (this.#next === undefined) {
+      this.#next = chunk
+      return
+    }
+    this.#loose ??= []
+    this.#loose.push(chunk)
+    if (this.#loose.length < LOOSE_MAX) return
+    this.#next = Buffer.concat([this.#next, ...this.#loose])
+    this.#loose = undefined
   }
 
   #join(): void {
     const piece = this.#takeLoose()
-    if (piece !== undefined) this.#pieces.push(piece)
+    if (piece === undefined) return
+    this.#pieces ??= []
+    this.#pieces.push(piece)
   }
 
   /** What is loose becomes one piece. */
   #takeLoose(): Buffer | undefined {
-    const [first] = this.#loose
+    const first = this.#next
     if (first === undefined) return undefined
-    const piece = this.#loose.length === 1 ? first : Buffer.concat(this.#loose)
-    this.#loose.length = 0
+    const piece = this.#loose === undefined ? first : Buffer.concat([first, ...this.#loose])
+    this.#next = undefined
+    this.#loose = undefined
     this.#looseBytes = 0
     return piece
   }
@@ -173,14 +196,14 @@ export class Outflow {
   flow(): void {
     this.#isDue = false
     while (!this.#isBlocked && !this.#isClosed) {
-      const piece = this.#pieces.shift() ?? this.#takeLoose()
+      const piece = this.#pieces?.shift() ?? this.#takeLoose()
       if (piece === undefined) break
       this.#waitingBytes -= piece.length
       if (this.#socket.writable && !this.#socket.write(piece)) this.#block()
     }
     if (this.#isClosed || this.#isBlocked) return
     this.#behindSinceMs = undefined
-    for (const done of this.#whenEmpty.splice(0)) done()
+    for (const done of this.#whenEmpty?.splice(0) ?? []) done()
     this.#port.emptied()
   }
 

@@ -168,7 +168,8 @@ export class Publishes {
     const { persistence } = this.#parts
     const isNew = qos === 1 || !persistence.hasIncoming(client.id, messageId)
     if (qos === 2 && isNew) void persistence.incomingStorePacket(client, { messageId })
-    gate.write(encodeAcknowledgement(qos === 1 ? PUBACK : PUBREC, messageId))
+    const type = qos === 1 ? PUBACK : PUBREC
+    gate.sendPacket(type, encodeAcknowledgement(type, messageId))
     return isNew
   }
 

@@ -31,6 +31,7 @@ t.test('what waits is kept as bytes, and arrives whole and in order', async (t) 
     held: () => {},
     stalled: () => t.fail('it does not stall'),
   })
+  near.on('drain', () => outflow.drained())
   // Its timer would hold this process.
   t.teardown(() => outflow.close())
   const filler = Buffer.alloc(100_000, 1)

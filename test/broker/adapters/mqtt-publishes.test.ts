@@ -16,7 +16,7 @@ function hook() {
   const noted: string[] = []
   const incoming = new Set<number>()
   const client = { id: 'a', clean: true, closed: false, _nextBatch: () => noted.push('more') }
-  const gate = { write: (bytes: Uint8Array) => noted.push(Buffer.from(bytes).toString('hex')) }
+  const gate = { sendPacket: (_type: number, packet: Buffer) => noted.push(packet.toString('hex')) }
   const connection = {
     ...{ gate, principal: ANYONE, node: NODE, isAdmitted: true, isGone: false },
     ...{ shownIdentity: 'nobody', mustWait: () => false },
