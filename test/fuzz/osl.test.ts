@@ -31,7 +31,7 @@ function cpuMs(): number {
 function programs(random: Random, count: number): Program[] {
   const made: Program[] = []
   while (made.length < count) {
-    const writer = new ProgramWriter(random, 2)
+    const writer = new ProgramWriter(random, { reach: 2 })
     const result = compile(random.integer(2) === 0 ? writer.write() : writer.read(), GRID)
     if (result.ok) made.push(result.compiled.program)
   }
@@ -177,7 +177,7 @@ function randomText(random: Random, writer: ProgramWriter): string {
 
 t.test('text is compiled, or refused with places inside it', (t) => {
   const random = new Random(seed)
-  const writer = new ProgramWriter(random, 2)
+  const writer = new ProgramWriter(random, { reach: 2 })
   let compiled = 0
   for (let run = 0; run < RUNS; run++) {
     const source = randomText(random, writer)

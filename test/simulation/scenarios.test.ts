@@ -5,6 +5,7 @@
  *
  *   > start gateway | <node>           begins the process; nodes get their card at the first start
  *   > start <node> as <id>             the same, but it says that it is <id>
+ *   > start <node> with <operations>   the same, but it knows these: "osl1-write,osl1-read"
  *   > wait <ms>
  *   > submit <task>                    over MQTT
  *   > drain <node> [off]               an operator wants it emptied, or takes that back

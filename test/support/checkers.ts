@@ -275,7 +275,9 @@ export class Checkers {
     if (!(claimed >= least)) violated(`write ${seq} is done on ${claimed} copies`)
     this.#checkCopiesOf(seq, story.plain, claimed)
     this.#options.count(`copies-${claimed}`)
-    if (story.plain.op === 'scatter') this.#options.count('scatter-done')
+    if (['scatter', 'program'].includes(story.plain.op)) {
+      this.#options.count(`${story.plain.op}-done`)
+    }
   }
 
   #checkCopiesOf(seq: number, plain: PlainTask, claimed: number): void {

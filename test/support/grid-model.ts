@@ -1,9 +1,11 @@
 /**
  * What the grid must hold: every sequenced write applied once, in the order of sequences, to plain lists
- * of numbers. It shares no code with operations, pages or placement. Every state that a tile ever had
- * is kept, so that a page or an answer can be compared with the one it claims to be.
+ * of numbers. It shares no code with operations, pages or placement; programs are done cell by cell, from the tree of
+ * their text. Every state that a tile ever had is kept, so that a page or an answer can be compared with the one it
+ * claims to be.
  */
 import type { GridContext } from '../../shared/operations/operation.ts'
+import { actOnCells, type Cells } from './osl-evaluator.ts'
 
 export interface PlainRegion {
   readonly x: number
@@ -30,6 +32,8 @@ export interface PlainTask {
     readonly step?: number
     readonly of?: readonly string[]
     readonly holes?: boolean
+    readonly source?: string
+    readonly with?: Readonly<Record<string, number>>
   }
   readonly deadline_ms: number
   readonly seal?: string
@@ -87,6 +91,53 @@ export class GridModel {
 
   apply(seq: number, task: PlainTask): void {
     this.sequences.push(seq)
+    if (task.op === 'program') this.#run(seq, task)
+    else this.#actByTile(seq, task)
+  }
+
+  /** A program sees coordinates of the grid, and each cell by itself. */
+  #run(seq: number, { region, args }: PlainTask): void {
+    const { geometry, fields } = this.#grid
+    const over = region ?? geometry.whole
+    const cells = this.cellsAt(over, seq)
+    actOnCells(args!.source!, cells, over, args!.with)
+    for (const tile of geometry.tilesOf(over)) {
+      const numbersOf = (name: string): number[] =>
+        this.#idsOf(tile).map((id) => cells.columns.get(name)![id]!)
+      const columns = fields.map(({ name }) => Float64Array.from(numbersOf(name)))
+      const status = Uint8Array.from(numbersOf('status'))
+      this.#states[tile]!.push({ seq, columns, status })
+    }
+  }
+
+  /** Of each cell of a tile, row-major. */
+  #idsOf(tile: number): number[] {
+    const { geometry } = this.#grid
+    const { x, y, w, h } = geometry.tileRegion(tile)
+    return Array.from({ length: w * h }, (_, at) => {
+      return (y + Math.floor(at / w)) * geometry.width + x + (at % w)
+    })
+  }
+
+  /** The cells of all tiles of a region, once all writes up to `seq` are applied. */
+  cellsAt(region: PlainRegion, seq: number): Cells {
+    const { geometry, fields } = this.#grid
+    const { width, height } = geometry
+    const names = [...fields.map(({ name }) => name), 'status']
+    const columns = names.map(() => new Array<number>(width * height).fill(0))
+    for (const tile of geometry.tilesOf(region)) {
+      const state = this.tileAt(tile, seq)
+      for (const [at, id] of this.#idsOf(tile).entries()) {
+        for (const [index, column] of columns.entries()) {
+          column[id] = (state.columns[index] ?? state.status)[at]!
+        }
+      }
+    }
+    const named = new Map(names.map((name, index) => [name, columns[index]!]))
+    return { width, height, fields, columns: named }
+  }
+
+  #actByTile(seq: number, task: PlainTask): void {
     const { geometry } = this.#grid
     const region = task.region ?? geometry.whole
     const named = namedCells(task)

@@ -4,6 +4,7 @@
  */
 import { LOOK_MUTANTS, type Mutant } from './look-mutants.ts'
 import { PAGE_MUTANTS } from './page-mutants.ts'
+import { PROGRAM_MUTANTS } from './program-mutants.ts'
 import { READING_MUTANTS } from './reading-mutants.ts'
 import { RESTORE_MUTANTS } from './restore-mutants.ts'
 
@@ -383,6 +384,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   ...LOOK_MUTANTS,
   ...PAGE_MUTANTS,
+  ...PROGRAM_MUTANTS,
   ...READING_MUTANTS,
   ...RESTORE_MUTANTS,
   {

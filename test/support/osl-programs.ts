@@ -14,16 +14,34 @@ const NUMBERS = [0, 1, -1, 5, 1e300, -1e300, 0.1, 255, 2147483647, -9999, 1e-310
 const COMPARISONS = ['<', '<=', '>', '>=', '==', '!=']
 const UNARY = ['abs', 'sqrt', 'floor', 'round', 'ceil', 'sign']
 
+export interface WriterOptions {
+  readonly fields: readonly Field[]
+  /** Which numbers may be missing, of which fields. */
+  readonly nodata: readonly string[]
+  /** How far neighbours are; none with 0. */
+  readonly reach: number
+}
+
+const OPTIONS: WriterOptions = {
+  fields: OSL_FIELDS,
+  nodata: ['nodata e -9999', 'nodata b = 0.1'],
+  reach: 0,
+}
+
 export class ProgramWriter {
   readonly #random: Random
+  readonly #names: readonly string[]
+  readonly #nodata: readonly string[]
   readonly #reach: number
   #lets: string[] = []
   #stored = new Set<string>()
   #hasDefs = false
 
-  /** `reach`: how far neighbours are; none with 0. */
-  constructor(random: Random, reach = 0) {
+  constructor(random: Random, options: Partial<WriterOptions> = {}) {
+    const { fields, nodata, reach } = { ...OPTIONS, ...options }
     this.#random = random
+    this.#names = fields.map(({ name }) => name)
+    this.#nodata = nodata
     this.#reach = reach
   }
 
@@ -74,8 +92,7 @@ export class ProgramWriter {
     this.#stored = new Set()
     this.#hasDefs = this.#chance(3)
     const lines: string[] = []
-    if (this.#chance(4)) lines.push('nodata e -9999')
-    if (this.#chance(5)) lines.push('nodata b = 0.1')
+    for (const line of this.#nodata) if (this.#chance(4)) lines.push(line)
     if (this.#hasDefs) {
       lines.push(
         'table steps = [1, -2, 3.5, 0]',
@@ -93,7 +110,7 @@ export class ProgramWriter {
   }
 
   #assignment(): string {
-    const name = this.pick(['a', 'b', 'c', 'e', 'status'])
+    const name = this.pick([...this.#names, 'status'])
     const line = `${name} = ${this.number(1 + this.#random.integer(4))}${this.#where()}`
     this.#stored.add(name)
     return line
@@ -117,19 +134,7 @@ export class ProgramWriter {
 
   number(depth: number): string {
     if (depth <= 0)
-      return this.pick([
-        'a',
-        'b',
-        'c',
-        'e',
-        'x',
-        'y',
-        'status',
-        '$p',
-        '$q',
-        ...LITERALS,
-        ...this.#lets,
-      ])
+      return this.pick([...this.#names, 'x', 'y', 'status', '$p', '$q', ...LITERALS, ...this.#lets])
     const number = (): string => this.number(depth - 1)
     const condition = (): string => this.condition(depth - 1)
     return this.pick([
@@ -158,7 +163,7 @@ export class ProgramWriter {
   }
 
   #neighbour(): string | undefined {
-    const name = this.pick(['a', 'b', 'c', 'e'])
+    const name = this.pick(this.#names)
     if (this.#reach === 0 || this.#stored.has(name)) return undefined
     const distance = (): number => this.#random.integer(2 * this.#reach + 1) - this.#reach
     return `${name}[${distance()}, ${distance()}]`

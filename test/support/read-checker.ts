@@ -11,6 +11,7 @@ import {
   type TileState,
   tilesOfPlain,
 } from './grid-model.ts'
+import { faultOfOutputs } from './osl-outputs.ts'
 import type { TaskStory } from './task-stories.ts'
 import { violated } from './violation.ts'
 
@@ -109,11 +110,14 @@ function showsTile(
 function checkConsistent(model: GridModel, story: ReadStory, region: PlainRegion): void {
   const tiles = tilesOfPlain(story.plain, model.grid)
   const mustSee = Math.max(...tiles.map((tile) => story.mustSee[tile]!))
-  const candidates = [0, ...model.sequences].filter((seq) => seq >= mustSee)
+  // Writes to other tiles show nothing else.
+  const states = tiles.flatMap((tile) => model.statesFrom(tile, mustSee).map(({ seq }) => seq))
+  const candidates = [...new Set(states.map((seq) => Math.max(seq, mustSee)))]
   const { op } = story.plain
   const wasLikeThat = (seq: number): boolean => {
     if (op === 'stat') return showsStat(model, story, region, seq)
     if (op === 'overview') return showsOverview(model, story, region, seq)
+    if (op === 'program') return showsProgram(model, story, region, seq)
     return tiles.every((tile) => shows(model, story, region, tile, model.tileAt(tile, seq)))
   }
   if (candidates.some(wasLikeThat)) return
@@ -156,6 +160,18 @@ function showsStat(model: GridModel, story: ReadStory, region: PlainRegion, seq:
     own[bin]! += 1
   }
   return edges[0] === min && edges.at(-1) === max && isDeepStrictEqual(counts, own)
+}
+
+function showsProgram(
+  model: GridModel,
+  story: ReadStory,
+  region: PlainRegion,
+  seq: number,
+): boolean {
+  const { source, with: parameters } = story.plain.args!
+  const value = story.result!.value as Record<string, unknown>
+  const cells = model.cellsAt(region, seq)
+  return faultOfOutputs(source!, value, cells, region, parameters!) === undefined
 }
 
 interface OverviewValue {

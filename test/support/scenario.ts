@@ -67,7 +67,7 @@ export class Scenario {
     this.#lines = []
     switch (verb) {
       case 'start':
-        this.#start(name, words[1] ?? name)
+        this.#start(name, words)
         break
       case 'wait':
         await this.#clock.run(this.#clock.nowMs + Number(rest))
@@ -106,23 +106,27 @@ export class Scenario {
     return node
   }
 
-  #start(name: string, id: string): void {
+  #start(name: string, [how, what = '']: readonly string[]): void {
     if (name === 'gateway') {
       this.#gateway.start()
       return
     }
-    if (!this.#nodes.has(name)) this.#nodes.set(name, this.#createNode(name, id))
+    if (!this.#nodes.has(name)) {
+      const id = how === 'as' ? what : name
+      const operations = how === 'with' ? what.split(',') : ['add', 'get', 'digest']
+      this.#nodes.set(name, this.#createNode(name, id, operations))
+    }
     this.#node(name).start()
   }
 
-  #createNode(name: string, id: string): SimulatedNode {
+  #createNode(name: string, id: string, operations: readonly string[]): SimulatedNode {
     const random = new Random(10 + this.#nodes.size)
     const setUp = {
       programs: SHIPPED,
       options: {
         node: id as NodeId,
         weight: 1,
-        operations: ['add', 'get', 'digest'],
+        operations,
         telemetryIntervalMs: 60_000,
         outboxBytesMax: 65_536,
         birth: { version: '0' },

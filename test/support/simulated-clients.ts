@@ -4,9 +4,10 @@
  */
 import type { Outcome } from '../../broker/core/effects.ts'
 import type { TaskId } from '../../shared/core/ids.ts'
-import type { Random } from '../../shared/core/random.ts'
+import { Random } from '../../shared/core/random.ts'
 import type { GridContext } from '../../shared/operations/operation.ts'
 import type { Checkers } from './checkers.ts'
+import { drawProgram } from './drawn-programs.ts'
 import type { PlainRegion, PlainTask } from './grid-model.ts'
 import type { SimulatedClock } from './simulated-clock.ts'
 import type { SimulatedGateway } from './simulated-gateway.ts'
@@ -33,7 +34,7 @@ const PASSING = ['no-node', 'overloaded', 'ledger-full', 'recovering', 'tile-mis
 /** One of so many tasks is sealed. */
 const SEALED_EVERY = 5
 
-/** One of so many tasks is of another operation than was drawn, where there is a like one. */
+/** One of so many tasks is of another operation than was drawn, and one a program, where there is a like one. */
 const VARIED_EVERY = 3
 /** Cells that such a task names at most. */
 const NAMED_MAX = 40
@@ -218,7 +219,15 @@ export class SimulatedClients {
   /** Some of the tasks by another operation of the like. Not drawn: the others stay as they were. */
   #varied(task: PlainTask): PlainTask {
     const { op, region, args = {}, ...head } = task
-    if (region === undefined || this.#tasks % VARIED_EVERY !== 0) return task
+    if (region === undefined) return task
+    if (this.#tasks % VARIED_EVERY === 1) {
+      const kind = op === 'get' || op === 'stat' ? 'read' : 'write'
+      // Drawn from what is drawn already: the others stay as they were.
+      const random = new Random(task.deadline_ms)
+      const { grid } = this.#around
+      return { ...head, op: 'program', region, args: drawProgram(kind, random, region, grid) }
+    }
+    if (this.#tasks % VARIED_EVERY !== 0) return task
     const cells = this.#someOf(region)
     if (op === 'set' || op === 'put') {
       const value = args.values?.[0] ?? (args.fields as { readonly value: number }).value

@@ -57,7 +57,7 @@ export class TaskStories {
       plain,
       payload,
       hash: hashBody(encodeBody(parsed.submission.body)),
-      isWrite: findOperation(plain.op)!.kind === 'write',
+      isWrite: findOperation(parsed.submission.body.op)!.kind === 'write',
       id: undefined,
       mustSee: [...mustSee],
       state: undefined,

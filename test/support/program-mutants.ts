@@ -1,0 +1,70 @@
+/** Broken variants of what runs programs of the operation language. */
+import type { Mutant } from './look-mutants.ts'
+
+export const PROGRAM_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'a program keeps its constants while another runs',
+    edits: [
+      {
+        file: 'shared/osl/registers.ts',
+        from: 'const isNew = this.#user !== user',
+        to: "const isNew = !('#set' in user)\n    Object.assign(user, { '#set': true })",
+      },
+    ],
+  },
+  {
+    name: 'a store has no guard',
+    edits: [
+      {
+        file: 'shared/osl/interpreter.ts',
+        from: 'condition === NONE\n        ? registers',
+        to: 'condition !== -1\n        ? registers',
+      },
+    ],
+  },
+  {
+    name: 'a program acts again on what has its write',
+    edits: [
+      {
+        file: 'firmware-agent/adapters/write-batch.ts',
+        from: 'page !== undefined && seq > page.at',
+        to: "page !== undefined && (seq > page.at || 'again' in run)",
+      },
+      {
+        file: 'shared/operations/osl-write.ts',
+        from: '...(sound.isAlike ? { isAlike: true } : {}),',
+        to: 'again: true,',
+      },
+    ],
+  },
+  {
+    name: 'programs read tiles of one value as if they had no cells',
+    edits: [
+      {
+        file: 'shared/osl/interpreter.ts',
+        from: 'times: window.w * window.h }\n      this.#runBlock(',
+        to: 'times: window.w * window.h }\n      if (this.reductions.length === 0) this.#runBlock(',
+      },
+    ],
+  },
+  {
+    name: 'a program that asks for the place does the same to all tiles',
+    edits: [
+      {
+        file: 'shared/operations/osl-write.ts',
+        from: '...(sound.isAlike ? { isAlike: true } : {}),',
+        to: 'isAlike: true,',
+      },
+    ],
+  },
+  {
+    name: 'what two nodes counted is what one of them did',
+    edits: [
+      {
+        file: 'shared/osl/partials.ts',
+        from: 'yes: a.yes + b.yes,',
+        to: 'yes: a.yes,',
+      },
+    ],
+  },
+]
