@@ -4,6 +4,7 @@
  */
 import type { NodeId, TaskId } from '../shared/core/ids.ts'
 import type { GridContext } from '../shared/operations/operation.ts'
+import type { Rule } from '../shared/operations/rule-book.ts'
 import type { LogLines } from '../shared/protocol/log-messages.ts'
 import { decodeUp, encodeMessage, type Up } from '../shared/protocol/messages.ts'
 import type { KeyUp } from '../shared/protocol/rekey.ts'
@@ -261,6 +262,11 @@ export class GatewayDriver {
   /** A node that may be forgotten is. Resolves once that is on disk. */
   remove(node: NodeId): Promise<void> {
     return this.#done({ type: 'removal-requested', node })
+  }
+
+  /** Resolves once the rule book is on disk. */
+  setRules(rules: readonly Rule[]): Promise<void> {
+    return this.#done({ type: 'rules-set', rules })
   }
 
   /** Resolves once what follows is on disk. */

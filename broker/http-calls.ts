@@ -21,6 +21,7 @@ import type {
   HttpPort,
   Listeners,
   LogPort,
+  RulePort,
   SecurityPort,
   UpgradePort,
 } from './adapters/http-port.ts'
@@ -50,6 +51,7 @@ export interface HttpSources {
   topics(): TopicViews
   readonly security: SecurityPort | undefined
   readonly upgrades: UpgradePort
+  readonly rules: RulePort
   readonly backups: BackupPort
   readonly logs: LogPort
   listeners(): Listeners
@@ -66,6 +68,10 @@ export class HttpCalls implements HttpPort {
 
   get upgrades(): UpgradePort {
     return this.#sources.upgrades
+  }
+
+  get rules(): RulePort {
+    return this.#sources.rules
   }
 
   get security(): SecurityPort | undefined {

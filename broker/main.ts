@@ -45,6 +45,7 @@ import { NodeLogs } from './node-logs.ts'
 import { Notices } from './notices.ts'
 import { openPackages } from './packages.ts'
 import { retainedLedger } from './retained-ledger.ts'
+import { RuleCalls } from './rule-calls.ts'
 import {
   forgetLeftOver,
   openSecured,
@@ -219,6 +220,7 @@ async function start(
   const { upgrades, door } = openPackages(config, log, { driver, view })
   const calls = new HttpCalls({
     upgrades,
+    rules: new RuleCalls(options.grid, driver, view),
     logs,
     backups: new Backups({ data: config.data, ledger, configuration: file }, secured?.security),
     grid: options.grid,

@@ -460,7 +460,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
       'broker/core/state',
       `
       coordinator-context deadlines mass-silence membership node-stream steadiness
-      control-log move-table write-log
+      control-log move-table rule-book write-log
     `,
     ),
     ...named(
@@ -468,7 +468,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
       `
       admission fleet reads read-plan silence-watch stream-sender submissions task-endings
       lost-copies moves rebalancer recovery scrubber writes read-asker ledger-room
-      retention-sweep reading-desk readings birth-room upgrades package-fetches
+      retention-sweep rule-watch reading-desk readings birth-room upgrades package-fetches
       missing-tiles settling task-runner waiting-parts write-waits read-messages read-answers
     `,
     ),

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
+import type { RuleBookDraft } from '../../shared/operations/rule-book.ts'
 import type { Role, UserPrincipal } from '../../shared/protocol/access.ts'
 import type { LogOrder } from '../../shared/protocol/log-messages.ts'
 import type { SecurityHead } from '../../shared/protocol/security-log.ts'
@@ -14,6 +15,7 @@ import type {
   NodeView,
   PlanView,
   RingView,
+  RuleBookView,
   TaskView,
   UpgradePlanRow,
   UpgradeView,
@@ -249,6 +251,18 @@ export interface UpgradePort {
   demand(demand: 'stop' | 'resume'): Promise<UpgradeView | undefined>
 }
 
+export interface RulePort {
+  /** Checked against the grid, and compiled. */
+  parse(
+    input: unknown,
+  ):
+    | { readonly ok: true; readonly value: RuleBookDraft }
+    | { readonly ok: false; readonly refusal: Refusal }
+  book(): RuleBookView
+  /** Answers with the book once it is on disk; nothing where `ifVersion` is not the version that there is. */
+  set(draft: RuleBookDraft): Promise<RuleBookView> | undefined
+}
+
 /** Of lines of a board's log: the last of this level or above, or the first `after` where an answer ended. */
 export interface LogWish {
   readonly lines: number
@@ -264,6 +278,7 @@ export interface LogPort {
 export interface HttpPort {
   readonly logs: LogPort
   readonly upgrades: UpgradePort
+  readonly rules: RulePort
   /** Nothing where the gateway is open. */
   readonly security?: SecurityPort | undefined
   readonly backups: BackupPort

@@ -193,7 +193,7 @@ export function bodyOf<T extends v.GenericSchema>(
   return undefined
 }
 
-function jsonOf(body: unknown): unknown {
+export function jsonOf(body: unknown): unknown {
   try {
     return JSON.parse(String(body))
   } catch {

@@ -31,6 +31,7 @@ import { refuseOtherMethods } from './http-other-methods.ts'
 import { type Page, registerPageRoutes } from './http-page.ts'
 import type { HttpPort } from './http-port.ts'
 import { registerRecipientRoutes } from './http-recipient-routes.ts'
+import { registerRuleRoutes } from './http-rule-routes.ts'
 import { HttpSecureDoor } from './http-secure-door.ts'
 import { registerSecurityRoutes } from './http-security-routes.ts'
 import { SentEvents } from './http-sent-events.ts'
@@ -199,6 +200,7 @@ export class HttpServer {
     registerLoginRoutes(this.#app, access)
     registerRecipientRoutes(this.#app, port)
     registerStatusRoutes(this.#app, port)
+    registerRuleRoutes(this.#app, port)
     registerUpgradeRoutes(this.#app, port, bodyMs)
     registerHistoryRoutes(this.#app, port, newPaced())
     registerHealthRoutes(this.#app, port, newPaced())

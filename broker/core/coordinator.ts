@@ -24,6 +24,7 @@ import { Reads } from './rules/reads.ts'
 import { Rebalancer } from './rules/rebalancer.ts'
 import { Recovery } from './rules/recovery.ts'
 import { sweepRetention } from './rules/retention-sweep.ts'
+import { RuleWatch } from './rules/rule-watch.ts'
 import { Scrubber } from './rules/scrubber.ts'
 import { settle } from './rules/settling.ts'
 import { Submissions } from './rules/submissions.ts'
@@ -82,6 +83,7 @@ export class Coordinator {
     context.retain({ kind: 'gateway-state' }, 'online')
     this.#rules.readings.restore(contents.cell)
     this.#rules.upgrades.restore(contents)
+    context.book.restore(contents.rules)
     this.#rules.watches.restore(contents.watch)
     this.#rules.fleet.start()
     this.#rules.rebalancer.wake()
@@ -151,6 +153,9 @@ export class Coordinator {
       }
       case 'upgrade-demanded':
         this.#rules.upgrades.obey(event.demand)
+        break
+      case 'rules-set':
+        this.#rules.ruleWatch.set(event.rules)
         break
       case 'probe-returned':
         this.#rules.fleet.silence.probeReturned(event.beat)
@@ -313,7 +318,8 @@ function rulesOver(context: CoordinatorContext) {
   const recovery = new Recovery(context, rebalancer)
   const copies = new LostCopies(context, { writes, moves, rebalancer })
   const scrubber = new Scrubber(context, copies)
-  const below = { writes, reads, moves, rebalancer, upgrades, recovery, copies }
+  const ruleWatch = new RuleWatch(context)
+  const below = { writes, reads, moves, rebalancer, upgrades, recovery, copies, ruleWatch }
   const fleet = new Fleet(context, below)
   const room = new LedgerRoom(context, fleet)
   const readings = new Readings(context, writes, room)

@@ -3,6 +3,7 @@
  * before they come here.
  */
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
+import type { Rule } from '../../shared/operations/rule-book.ts'
 import type { UserPrincipal } from '../../shared/protocol/access.ts'
 import type { CoreUp } from '../../shared/protocol/messages.ts'
 import type { ReadingsResult } from '../../shared/protocol/readings.ts'
@@ -117,6 +118,8 @@ export type GatewayEvent =
   | { readonly type: 'node-revoked'; readonly node: NodeId }
   /** An operator has the nodes brought to another version, or that stopped, or taken up again. */
   | { readonly type: 'upgrade-demanded'; readonly demand: UpgradeDemand }
+  /** An operator has set the rule book. */
+  | { readonly type: 'rules-set'; readonly rules: readonly Rule[] }
   /** An operator wants a node forgotten that is dead or has left. */
   | { readonly type: 'removal-requested'; readonly node: NodeId }
   /** A beat of the gateway's own client came back through the broker. */

@@ -15,10 +15,12 @@
  *   cell       field/LSU      a reading that no write has taken up yet: the number; or one of a copy
  *   watch      field/LSU      a cell of which something may be retained: true
  *   clearing   topic          it is still to be cleared at the other end of the bridge: true
+ *   rules      version        a rule book: the latest, and those that some stream still has
  *   upgrade    'latest'       the boards' next version, and how far it has come
  *   upgradeNode node id       what became of a node in the last upgrade that it was a target of
  */
 import type { FieldType } from '../../shared/grid/fields.ts'
+import type { Rule } from '../../shared/operations/rule-book.ts'
 import type { ControlOrder } from '../../shared/protocol/control-entries.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
 import type { MoveReason } from './state/move-table.ts'
@@ -253,6 +255,12 @@ export interface UpgradeNodeRecord {
   readonly failed?: readonly string[]
 }
 
+export interface RulesRecord {
+  readonly rules: readonly Rule[]
+  /** When it was set, Unix ms. */
+  readonly ts: number
+}
+
 export interface LedgerTables {
   meta: IdentityRecord
   member: MemberRecord
@@ -267,6 +275,7 @@ export interface LedgerTables {
   cell: number | CopiedCell
   watch: true
   clearing: true
+  rules: RulesRecord
   upgrade: UpgradeRecord
   upgradeNode: UpgradeNodeRecord
 }
@@ -288,6 +297,7 @@ export const LEDGER_FATES: Readonly<Record<LedgerTable, 'kept' | 'dropped' | 'ch
   cell: 'changed',
   watch: 'kept',
   clearing: 'kept',
+  rules: 'kept',
   upgrade: 'changed',
   upgradeNode: 'changed',
 }

@@ -77,6 +77,22 @@ export interface NodeView {
   readonly telemetry?: Readonly<Record<string, unknown>>
 }
 
+/** A rule as its author wrote it. */
+export interface RuleText {
+  readonly name: string
+  readonly when: string
+  /** Left out: the whole grid. */
+  readonly over?: Region
+  readonly message: string
+}
+
+/** The JSON of `GET /api/rules`. */
+export interface RuleBookView {
+  /** 0: none was ever set. */
+  readonly version: number
+  readonly rules: readonly RuleText[]
+}
+
 export interface UpgradePlanRow {
   readonly node: NodeId
   readonly state: string

@@ -33,7 +33,7 @@ import { AppError } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
 import { LooksInMemory } from '../support/looks-in-memory.ts'
-import { NO_UPGRADES } from '../support/recorded-http-port.ts'
+import { NO_RULES, NO_UPGRADES } from '../support/recorded-http-port.ts'
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
@@ -152,6 +152,7 @@ async function serve(t: Test) {
   ])
   const port: HttpPort = {
     upgrades: NO_UPGRADES,
+    rules: NO_RULES,
     logs: {
       async read(_node, wish) {
         control.logWish = wish

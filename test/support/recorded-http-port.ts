@@ -1,3 +1,10 @@
+/** Of a gateway that has no rule book, and takes none. */
+export const NO_RULES: HttpPort['rules'] = {
+  parse: () => ({ ok: false, refusal: { code: 'invalid', message: 'it is none' } }),
+  book: () => ({ version: 0, rules: [] }),
+  set: () => undefined,
+}
+
 /** A gateway of recorded answers behind a real HTTP door. */
 import type { Test } from 'tap'
 import {
@@ -179,6 +186,7 @@ export function record(): Recorded {
     looks: new LooksInMemory({ width: 32, height: 16, tile: 16 }, [{ name: 'value', type: 'f64' }]),
     port: {
       upgrades: { ...NO_UPGRADES },
+      rules: { ...NO_RULES },
       logs: { read: () => Promise.reject(new AppError('node-away', 'it is not here')) },
       backups: { make: () => Promise.reject(new Error('nobody asks for one')) },
       submit: async (payload, client) => {

@@ -27,6 +27,7 @@ import { type Member, Membership } from './membership.ts'
 import { MoveTable } from './move-table.ts'
 import { PageFormats } from './page-formats.ts'
 import { Placement } from './placement.ts'
+import { RuleBook } from './rule-book.ts'
 import { Sealing } from './sealing.ts'
 import { SelfDoubt, type SelfDoubtOptions } from './self-doubt.ts'
 import {
@@ -119,6 +120,7 @@ export class CoordinatorContext {
   readonly waiting: WaitingWrites
   readonly copied = new CopiedReadings(this)
   readonly deadlines = new Deadlines()
+  readonly book = new RuleBook(this)
   readonly upgrades = new UpgradeTable(this)
   readonly pages = new PageFormats(this.members, this.upgrades)
   identity: IdentityRecord

@@ -12,6 +12,7 @@ import type {
   PlanView,
   ProbationView,
   RingView,
+  RuleBookView,
   TaskView,
   UpgradePlanRow,
   UpgradeView,
@@ -273,6 +274,10 @@ export class CoordinatorView {
 
   upgradePlan(wish: UpgradeWish): UpgradePlanRow[] {
     return this.#rules.upgrades.planFor(wish)
+  }
+
+  ruleBook(): RuleBookView {
+    return this.#context.book.view()
   }
 
   /** Why a node may not be forgotten. */
