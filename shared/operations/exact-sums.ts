@@ -8,9 +8,10 @@
  * numbers the bins are emptied into two integers: the sum in units of 2^-1074, that of squares in 2^-2148.
  */
 
-const BINS = 4096
-const SLOTS = 8
-const ADDED_MAX = 2 ** 17
+export const BINS = 4096
+export const SLOTS = 8
+/** Numbers after which bins must be emptied. */
+export const ADDED_MAX = 2 ** 17
 const B_RANGE = 2 ** 18
 
 /** Of one unit of `sum`. */
@@ -37,12 +38,9 @@ export class ExactSums {
   /** Adds the first double of `words` so many times, at most 2^17. */
   addSame(words: Int32Array, times: number): void {
     if (this.#added + times > ADDED_MAX) this.#empty()
-    const bins = this.#bins
-    const { slot, a, b, c } = cut(words[0]!, words[1]!)
-    this.#isUsed[slot / SLOTS] = 1
-    bins[slot]! += times * (a * B_RANGE + b)
-    const pieces = [c, a * a, a * b, b * b, a * c, b * c, c * c]
-    for (const [index, piece] of pieces.entries()) bins[slot + 1 + index]! += times * piece
+    const bin = words[1]! >>> 20
+    this.#isUsed[bin] = 1
+    addPieces(this.#bins, bin * SLOTS, { low: words[0]!, high: words[1]!, times })
     this.#added += times
   }
 
@@ -73,16 +71,9 @@ export class ExactSums {
   #empty(): void {
     for (let bin = 0; bin < BINS; bin++) {
       if (this.#isUsed[bin] === 0) continue
-      const slots = Array.from(this.#bins.subarray(bin * SLOTS, (bin + 1) * SLOTS), BigInt)
-      const [ab, c, aa, aTimesB, bb, ac, bc, cc] = slots as [
-        ...[bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint],
-      ]
-      const exponent = BigInt(Math.max(bin & 0x7ff, 1) - 1)
-      const sum = ((ab << 17n) + c) << exponent
-      this.#sum += bin < BINS / 2 ? sum : -sum
-      const squares = (aa << 70n) + (aTimesB << 53n) + (bb << 34n) + (ac << 36n) + (bc << 18n) + cc
-      this.#squares += squares << (2n * exponent)
-      this.#bins.fill(0, bin * SLOTS, (bin + 1) * SLOTS)
+      const { sum, squares } = takeBin(this.#bins, bin * SLOTS, bin)
+      this.#sum += sum
+      this.#squares += squares
       this.#isUsed[bin] = 0
     }
     this.#added = 0
@@ -101,12 +92,41 @@ export class ExactSums {
   }
 }
 
-/** Which bin a double is of, and the pieces of its mantissa. */
-function cut(low: number, high: number) {
-  const bin = high >>> 20
-  const top = (high & 0xfffff) | ((bin & 0x7ff) === 0 ? 0 : 0x100000)
+/** Adds a double so many times to the bin that begins at `slot`; the bin's number is `high >>> 20`. */
+export function addPieces(
+  bins: Float64Array,
+  slot: number,
+  { low, high, times }: { low: number; high: number; times: number },
+): void {
+  const top = (high & 0xfffff) | (((high >>> 20) & 0x7ff) === 0 ? 0 : 0x100000)
+  const a = top >>> 3
   const b = ((top & 7) << 15) | (low >>> 17)
-  return { slot: bin * SLOTS, a: top >>> 3, b, c: low & 0x1ffff }
+  const c = low & 0x1ffff
+  bins[slot]! += times * (a * B_RANGE + b)
+  bins[slot + 1]! += times * c
+  bins[slot + 2]! += times * a * a
+  bins[slot + 3]! += times * a * b
+  bins[slot + 4]! += times * b * b
+  bins[slot + 5]! += times * a * c
+  bins[slot + 6]! += times * b * c
+  bins[slot + 7]! += times * c * c
+}
+
+/** What the bin of that number holds, which begins at `slot`, in units of 2^-1074 and 2^-2148; it is empty then. */
+export function takeBin(
+  bins: Float64Array,
+  slot: number,
+  bin: number,
+): { sum: bigint; squares: bigint } {
+  const slots = Array.from(bins.subarray(slot, slot + SLOTS), BigInt)
+  bins.fill(0, slot, slot + SLOTS)
+  const [ab, c, aa, aTimesB, bb, ac, bc, cc] = slots as [
+    ...[bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint],
+  ]
+  const exponent = BigInt(Math.max(bin & 0x7ff, 1) - 1)
+  const sum = ((ab << 17n) + c) << exponent
+  const squares = (aa << 70n) + (aTimesB << 53n) + (bb << 34n) + (ac << 36n) + (bc << 18n) + cc
+  return { sum: bin < BINS / 2 ? sum : -sum, squares: squares << (2n * exponent) }
 }
 
 /** The double next to `numerator / denominator` times 2^`exponent`, ties to even. */

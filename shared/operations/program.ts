@@ -8,7 +8,7 @@ import type { Region } from '../grid/geometry.ts'
 import { bind } from '../osl/bound-program.ts'
 import { type Compiled, compile } from '../osl/compiler.ts'
 import { type OslProblem, placeOf } from '../osl/osl-problems.ts'
-import { fixedBytesOf, slotsOf } from '../osl/partials.ts'
+import { classBytesOf, fixedBytesOf, slotsOf } from '../osl/partials.ts'
 import { hashOfProgram, type Program } from '../osl/program.ts'
 import type { Sound } from '../osl/verifier.ts'
 import {
@@ -28,6 +28,8 @@ export const OSL_COST_MAX = 5e10
 
 /** Of an answer, beside what each tile adds: parts have at most 32 KiB. */
 const FIXED_BYTES_MAX = 24 * 1024
+/** Of what is returned by class: an answer goes in one message, and with most numbers takes a tenth of this. */
+const CLASS_BYTES_MAX = 960 * 1024
 
 /** What a result says of the program that made it. */
 export interface ProgramFacts {
@@ -180,6 +182,10 @@ function faultOfOutputs(program: Program, lsus: number): string | undefined {
   const bytes = fixedBytesOf(slots)
   if (bytes > FIXED_BYTES_MAX) {
     return `its outputs take ${bytes} bytes of each answer, at most ${FIXED_BYTES_MAX} are taken`
+  }
+  const byClass = classBytesOf(slots)
+  if (byClass > CLASS_BYTES_MAX) {
+    return `its outputs by class may take ${byClass} bytes of each answer, at most ${CLASS_BYTES_MAX} are taken`
   }
   const isShown = slots.some(({ name }) => name === 'show')
   if (isShown && lsus > GET_LSUS_MAX) {

@@ -16,7 +16,7 @@ import {
 } from './codex.ts'
 import { OslError } from './osl-problems.ts'
 import { encodeMicroglyphs, type Microglyph, type Program } from './program.ts'
-import type { Value, ValueGraph } from './value-graph.ts'
+import { usedBy, type Value, type ValueGraph } from './value-graph.ts'
 
 /** More of them would leave too few registers for all else. */
 const PINNED_MAX = 12
@@ -96,7 +96,7 @@ function moved(microglyph: Microglyph, places: ReadonlyMap<number, number>): Mic
 function orderOf(values: readonly Value[]): number[] {
   const isUsed = values.map(({ glyph }) => isEffect(glyphOf(glyph)!))
   for (let at = values.length - 1; at >= 0; at--) {
-    if (isUsed[at]) for (const arg of values[at]!.args) isUsed[arg] = true
+    if (isUsed[at]) for (const arg of usedBy(values[at]!)) isUsed[arg] = true
   }
   const used = [...values.keys()].filter((at) => isUsed[at])
   const firstStore = used.findIndex((at) => values[at]!.glyph === numberOf('store'))
@@ -111,7 +111,7 @@ function orderOf(values: readonly Value[]): number[] {
 function pinnedOf(values: readonly Value[], order: readonly number[]): ReadonlySet<number> {
   const uses = new Map<number, number>()
   for (const at of order) {
-    for (const arg of values[at]!.args) {
+    for (const arg of usedBy(values[at]!)) {
       if (values[arg]!.glyph === numberOf('const')) uses.set(arg, (uses.get(arg) ?? 0) + 1)
     }
   }
@@ -136,7 +136,7 @@ class Assembler {
     this.#order = order
     this.#pinned = pinned
     order.forEach((at, step) => {
-      for (const arg of values[at]!.args) this.#lastUse.set(arg, step)
+      for (const arg of usedBy(values[at]!)) this.#lastUse.set(arg, step)
     })
   }
 
@@ -144,21 +144,22 @@ class Assembler {
     return this.#order.map((at, step) => {
       const value = this.#values[at]!
       const [first, second, third] = value.args.map((arg) => this.#registers.get(arg)!)
+      const by = value.by === undefined ? undefined : this.#registers.get(value.by)
       this.#release(value, step)
       return {
         glyph: value.glyph,
         result: this.#take(at),
         a: value.a ?? first ?? NONE,
         b: value.b ?? second ?? NONE,
-        c: value.c ?? third ?? NONE,
+        c: value.c ?? by ?? third ?? NONE,
         operand: value.operand,
       }
     })
   }
 
   /** A result may take the register of what it is made of: each loop reads a cell before it writes it. */
-  #release({ args }: Value, step: number): void {
-    for (const arg of new Set(args)) {
+  #release(value: Value, step: number): void {
+    for (const arg of new Set(usedBy(value))) {
       if (this.#lastUse.get(arg) !== step || this.#pinned.has(arg)) continue
       this.#free[this.#bankOf(arg)!].push(this.#registers.get(arg)!)
     }

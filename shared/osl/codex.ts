@@ -32,7 +32,7 @@ export interface Glyph {
   /** As it is typed, where it is no operator. */
   readonly name: string
   readonly sign: string
-  /** The banks of a, b and c; small: may be left out. */
+  /** The banks of a, b and c; small: may be left out. In c of what is returned: the number of a cell's class. */
   readonly takes: string
   readonly gives: Bank | undefined
   readonly operand: Operand
@@ -61,6 +61,10 @@ export const REACH_MAX = 4
 export const COST_MAX = 4096
 export const BINS_MAX = 1024
 export const GREATEST_MAX = 64
+/** Of what is returned by class; others than 0 … 255 are none. */
+export const CLASSES_MAX = 256
+/** What returning by class costs on top, units a cell. */
+export const BY_CLASS_COST = 6
 export const SOURCE_BYTES_MAX = 16 * 1024
 
 type Row = readonly [name: string, sign: string, shape: string, operand: Operand, cost: number]
@@ -94,9 +98,9 @@ const ROWS: readonly Row[] = [
   ['look', '⌷', 'N>N', 'table', 4],
   ['store', '←', 'Nt>', 'field', 4],
   ['show', '▤', 'Nt>', 'output', 4],
-  ['count', '№', 'Tt>', 'output', 2],
-  ['sum', 'Σ', 'Nt>', 'output', 6],
-  ['span', '⇕', 'Nt>', 'output', 6],
+  ['count', '№', 'Ttn>', 'output', 2],
+  ['sum', 'Σ', 'Ntn>', 'output', 6],
+  ['span', '⇕', 'Ntn>', 'output', 6],
   ['histogram', '▥', 'Nt>', 'bins', 10],
   ['top', '⋔', 'Nt>', 'greatest', 10],
 ]
@@ -138,6 +142,12 @@ export function numberOf(name: string): number {
 /** The glyph with that number, or nothing. */
 export function glyphOf(number: number): Glyph | undefined {
   return GLYPHS[number - 1]
+}
+
+/** Whether a glyph gathers what is returned. */
+export function isReducing(number: number): boolean {
+  const operand = glyphOf(number)?.operand
+  return operand === 'output' || operand === 'bins' || operand === 'greatest'
 }
 
 /** What a value of a glyph is no more used after: it acts, and gives nothing. */

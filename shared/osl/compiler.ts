@@ -5,12 +5,13 @@
  */
 import { type Field, held, takes } from '../grid/fields.ts'
 import { assemble } from './assembler.ts'
-import { type Bank, NEAR_ZERO, OUTPUTS_MAX, REACH_MAX, SOURCE_BYTES_MAX, STATUS } from './codex.ts'
+import { type Bank, NEAR_ZERO, REACH_MAX, SOURCE_BYTES_MAX, STATUS } from './codex.ts'
 import { FUNCTIONS, REDUCERS, type Reducer } from './functions.ts'
 import { guess, Names, SILENT } from './names.ts'
 import { collecting, OslError, type OslProblem, type Span } from './osl-problems.ts'
 import { parse } from './parser.ts'
-import type { Output, Program } from './program.ts'
+import type { Program } from './program.ts'
+import { Returned } from './returned.ts'
 import type { Expression, Named, Statement, Target } from './syntax.ts'
 import { ValueGraph } from './value-graph.ts'
 import { faultOfBins, faultOfGreatest } from './verifier.ts'
@@ -80,9 +81,7 @@ class Compiler {
   readonly #nodata = new Map<number, number>()
   /** How often a field was stored so far. */
   readonly #stored = new Map<number, number>()
-  readonly #outputs: Output[] = []
-  /** Microglyphs that reduce, by what they reduce. */
-  readonly #reductions = new Map<string, number>()
+  readonly #returned = new Returned(this.#graph)
   #guard: number | undefined
   #evaluations = 0
   #depth = 0
@@ -108,7 +107,7 @@ class Compiler {
     const assembled = collecting(problems, () => assemble(this.#graph))
     if (assembled === undefined) return undefined
     const { code, pool, parameters } = assembled
-    return { kind, program: { code, pool, outputs: this.#outputs }, parameters }
+    return { kind, program: { code, pool, outputs: this.#returned.outputs }, parameters }
   }
 
   #kindOf(statements: readonly Statement[], hasProblems: boolean): Compiled['kind'] | undefined {
@@ -153,7 +152,7 @@ class Compiler {
         break
       case 'show': {
         const { name, value, where } = statement
-        const slot = this.#addOutput(name, 'show')
+        const slot = this.#returned.add(name, 'show')
         const shown = this.#number(value, NO_SCOPE)
         this.#act('show', shown, this.#guarded(where), { operand: slot })
         break
@@ -198,25 +197,8 @@ class Compiler {
     this.#stored.set(index, (this.#stored.get(index) ?? 0) + 1)
   }
 
-  #act(
-    name: string,
-    value: number,
-    guard: number | undefined,
-    more: { operand: number; c?: number },
-  ): void {
+  #act(name: string, value: number, guard: number | undefined, more: { operand: number }): void {
     this.#graph.act(name, guard === undefined ? [value] : [value, guard], more)
-  }
-
-  #addOutput(named: Named, kind: Output['kind'], slot = this.#outputs.length): number {
-    if (this.#outputs.some(({ name }) => name === named.name)) {
-      throw new OslError('osl-duplicate', `"${named.name}" is returned already`, named)
-    }
-    if (this.#outputs.length === OUTPUTS_MAX) {
-      const message = `a program returns at most ${OUTPUTS_MAX} values`
-      throw new OslError('osl-too-large', message, named)
-    }
-    this.#outputs.push({ name: named.name, kind, slot })
-    return slot
   }
 
   #return(statement: Statement & { kind: 'return' }): void {
@@ -227,7 +209,6 @@ class Compiler {
       const message = `what is returned must be one of ${known.join(' ')}`
       throw new OslError('osl-syntax', message, named, guess(named.name, known))
     }
-    if (by !== undefined) throw new OslError('osl-syntax', '"by" is not built yet', by)
     const takes = 1 + reducer.constants.length
     if (args.length !== takes) throw arityError(named, takes, args.length)
     const value = this.#of(reducer.takes, args[0]!, NO_SCOPE)
@@ -238,7 +219,10 @@ class Compiler {
     })
     const fault = this.#faultOfConstants(reducer, constants)
     if (fault !== undefined) throw new OslError('osl-constant', fault, named)
-    this.#reduce(name, reducer, value, constants, this.#guarded(where))
+    this.#returned.reduce(name, reducer, {
+      ...{ value, constants, guard: this.#guarded(where) },
+      by: by && this.#classOf(by, { ...named, isByClass: reducer.isByClass }),
+    })
   }
 
   /** What is wrong with those that are known here; parameters are looked at when they are bound. */
@@ -249,20 +233,16 @@ class Compiler {
     return faultOfBins(first, high, bins)
   }
 
-  #reduce(
-    name: Named,
-    reducer: Reducer,
-    value: number,
-    constants: readonly number[],
-    guard: number | undefined,
-  ): void {
-    const key = `${reducer.glyph} ${value} ${guard} ${constants.join()}`
-    const known = this.#reductions.get(key)
-    const slot = this.#addOutput(name, reducer.kind, known)
-    if (known !== undefined) return
-    this.#reductions.set(key, slot)
-    const c = constants.length === 0 ? {} : { c: this.#graph.run(constants) }
-    this.#act(reducer.glyph, value, guard, { operand: slot, ...c })
+  /** The number of a cell's class. */
+  #classOf(by: Target, reducer: Named & { isByClass: boolean }): number {
+    if (!reducer.isByClass) {
+      throw new OslError('osl-syntax', `${reducer.name} is not had by class`, by)
+    }
+    const index = this.#names.target(by)
+    const type = index === STATUS ? 'u8' : this.#grid.fields[index]!.type
+    if (type === 'u8') return this.#load(index)
+    const message = `classes are of a field of type u8, and "${by.name}" is ${type}`
+    throw new OslError('osl-type', message, by)
   }
 
   #number(expression: Expression, scope: Scope): number {

@@ -8,7 +8,14 @@
  */
 import type { Column, Field, FieldType } from '../grid/fields.ts'
 import { coversTile, type TileCells, type TileWindow } from '../operations/operation.ts'
-import { BLOCK_CELLS, glyphOf, NONE, numberOf, STATUS } from './codex.ts'
+import {
+  ClassCount,
+  type ClassReduction,
+  ClassSpan,
+  ClassSum,
+  isByClass,
+} from './class-reductions.ts'
+import { BLOCK_CELLS, glyphOf, isReducing, NONE, numberOf, STATUS } from './codex.ts'
 import { KERNELS, type Kernel, pick } from './kernels.ts'
 import { MICROGLYPH_BYTES, microglyphAt, type Program } from './program.ts'
 import {
@@ -56,7 +63,7 @@ const STORE = numberOf('store')
 
 export class Interpreter {
   /** By slot. */
-  readonly reductions: Reduction[] = []
+  readonly reductions: (Reduction | ClassReduction)[] = []
   /** Cells that took a value in the tile that was run last, by field or `STATUS`. */
   readonly written = new Map<number, number>()
   readonly #program: Program
@@ -76,7 +83,7 @@ export class Interpreter {
     for (let index = 0; index < sound.microglyphs; index++) {
       const { glyph, result, a, b, c, operand } = microglyphAt(code, index)
       this.#instructions.set([glyph, result, a, b, c, operand], index * WORDS)
-      if (glyph > STORE) this.reductions[operand] = this.#newReduction(glyph, c)
+      if (isReducing(glyph)) this.reductions[operand] = this.#newReduction(glyph, c)
     }
   }
 
@@ -103,15 +110,15 @@ export class Interpreter {
     }
   }
 
-  #newReduction(glyph: number, c: number): Reduction {
+  #newReduction(glyph: number, c: number): Reduction | ClassReduction {
     const { pool } = this.#program
     switch (glyphOf(glyph)!.name) {
       case 'count':
-        return new Count()
+        return c === NONE ? new Count() : new ClassCount()
       case 'sum':
-        return new Sum()
+        return c === NONE ? new Sum() : new ClassSum()
       case 'span':
-        return new Span()
+        return c === NONE ? new Span() : new ClassSpan()
       case 'histogram':
         return new Histogram(pool[c]!, pool[c + 1]!, pool[c + 2]!)
       case 'top':
@@ -164,7 +171,7 @@ export class Interpreter {
         this.#load(result, instructions[at + OPERAND]!, cells, window, row, block)
       } else if (glyph === STORE) {
         this.#store(instructions[at + OPERAND]!, a, b, cells, window, row, block)
-      } else if (glyph > STORE) this.#reduce(instructions[at + OPERAND]!, a, b, block)
+      } else if (isReducing(glyph)) this.#reduce(at, block)
       else this.#source(at, block)
     }
   }
@@ -277,9 +284,13 @@ export class Interpreter {
     }
   }
 
-  #reduce(slot: number, register: number, condition: number, block: Block): void {
-    const values = this.#registers.all[register] as never
-    const mask = condition === NONE ? undefined : (this.#registers.all[condition] as Mask)
-    this.reductions[slot]!.add(values, mask, block)
+  #reduce(at: number, block: Block): void {
+    const instructions = this.#instructions
+    const { all, numbers } = this.#registers
+    const values = all[instructions[at + A]!] as never
+    const mask = all[instructions[at + B]!] as Mask
+    const reduction = this.reductions[instructions[at + OPERAND]!]!
+    if (isByClass(reduction)) reduction.add(values, mask, block, numbers[instructions[at + C]!]!)
+    else reduction.add(values, mask, block)
   }
 }

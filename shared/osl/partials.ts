@@ -5,36 +5,20 @@
  */
 
 import type { Region } from '../grid/geometry.ts'
-import {
-  areTiles,
-  concatBytes,
-  packNumbers,
-  packTiles,
-  unpackNumbers,
-  unpackTiles,
-} from '../operations/columns.ts'
-import {
-  isPackedInteger,
-  nearest,
-  packInteger,
-  SUM_EXPONENT,
-  unpackInteger,
-} from '../operations/exact-sums.ts'
+import { areTiles, concatBytes, packTiles, unpackTiles } from '../operations/columns.ts'
 import type { AskedTiles, GridContext, Wire } from '../operations/operation.ts'
-import { edgesOf } from '../operations/stat.ts'
-import { glyphOf, numberOf } from './codex.ts'
-import { MICROGLYPH_BYTES, microglyphAt, type Output, type Program } from './program.ts'
 import {
-  Count,
-  Histogram,
-  isBefore,
-  type Reduction,
-  resultOf,
-  type Shown,
-  Span,
-  Sum,
-  Top,
-} from './reductions.ts'
+  type ClassesPartial,
+  isSoundByClass,
+  mergedByClass,
+  packedByClass,
+  shapeByClass,
+} from './class-partials.ts'
+import { type ClassReduction, isByClass } from './class-reductions.ts'
+import { CLASSES_MAX, glyphOf, isReducing, NONE } from './codex.ts'
+import { MICROGLYPH_BYTES, microglyphAt, type Program } from './program.ts'
+import type { Reduction } from './reductions.ts'
+import { isSound, merged, type Over, packed, type Slot, shapeOutput } from './slot-partials.ts'
 
 /** `slots` in ascending order of their numbers; `tiles` in the order in which windows of `show` follow each other. */
 export interface ReadPartial extends Wire {
@@ -42,69 +26,37 @@ export interface ReadPartial extends Wire {
   readonly slots: readonly Wire[]
 }
 
-interface CountPartial extends Wire {
-  readonly yes: number
-  readonly known: number
-}
-
-/** Packed integers, in units of 2^-1074 and 2^-2148; as they are once they were merged. */
-interface SumPartial extends Wire {
-  readonly count: number
-  readonly sum: Uint8Array | bigint
-  readonly squares: Uint8Array | bigint
-}
-
-/** Of no cell, all but `count` is 0. */
-interface SpanPartial extends Wire {
-  readonly count: number
-  readonly min: number
-  readonly max: number
-  readonly minId: number
-  readonly maxId: number
-}
-
-interface HistogramPartial extends Wire {
-  readonly counts: Uint8Array
-  readonly below: number
-  readonly above: number
-}
-
-/** The greatest first, `k` at the most. */
-interface TopPartial extends Wire {
-  readonly k: number
-  readonly values: Uint8Array
-  readonly ids: Uint8Array
-}
-
-/** Cells of the windows, one after the other. */
-interface ShownPartial extends Wire {
-  readonly values: Uint8Array
-}
-
-/** A reducing microglyph: what it makes, and what it was told. */
-export interface Slot {
-  readonly number: number
-  readonly name: string
-  /** Of a histogram low, high and bins; of a top list k. */
-  readonly constants: readonly number[]
-}
-
 /** The slots of a sound program, ascending. */
 export function slotsOf({ code, pool }: Program): Slot[] {
   const slots: Slot[] = []
   for (let index = 0; index < code.length / MICROGLYPH_BYTES; index++) {
     const { glyph, operand, c } = microglyphAt(code, index)
-    if (glyph <= numberOf('store')) continue
-    const { name } = glyphOf(glyph)!
+    if (!isReducing(glyph)) continue
+    const { name, takes } = glyphOf(glyph)!
     const length = name === 'histogram' ? 3 : name === 'top' ? 1 : 0
-    slots.push({ number: operand, name, constants: [...pool.subarray(c, c + length)] })
+    const constants = [...pool.subarray(c, c + length)]
+    slots.push({ number: operand, name, constants, isByClass: takes[2] === 'n' && c !== NONE })
   }
   return slots.sort((left, right) => left.number - right.number)
 }
 
-/** What a part's partial result takes, whatever its tiles, bytes. */
+/** The most that a class takes of a partial result, bytes: a sum of numbers of all sizes there are has 800 bytes. */
+const CLASS_BYTES: ReadonlyMap<string, number> = new Map([
+  ['count', 40],
+  ['span', 72],
+  ['sum', 880],
+])
+
+/** The most that results by class take of a part's partial result, bytes; with few sizes of numbers a tenth of it. */
+export function classBytesOf(slots: readonly Slot[]): number {
+  const byClass = slots.filter(({ isByClass }) => isByClass)
+  return byClass.reduce((sum, { name }) => sum + CLASSES_MAX * CLASS_BYTES.get(name)!, 0)
+}
+
+/** What all else takes of it, whatever its tiles. */
 export function fixedBytesOf(slots: readonly Slot[]): number {
-  return slots.reduce((sum, { name, constants }) => {
+  return slots.reduce((sum, { name, constants, isByClass }) => {
+    if (isByClass) return sum
     if (name === 'histogram') return sum + 8 * constants[2]! + 64
     return sum + (name === 'top' ? 12 * constants[0]! + 64 : 640)
   }, 0)
@@ -112,39 +64,15 @@ export function fixedBytesOf(slots: readonly Slot[]): number {
 
 export function packPartial(
   tiles: readonly number[],
-  reductions: readonly Reduction[],
+  reductions: readonly (Reduction | ClassReduction)[],
 ): ReadPartial {
   // Sparse, by slot: `filter` leaves out what is not there.
-  const slots = reductions.filter(() => true).map(packed)
+  const slots = reductions
+    .filter(() => true)
+    .map((reduction) => {
+      return isByClass(reduction) ? packedByClass(reduction) : packed(reduction)
+    })
   return { tiles: packTiles(tiles), slots }
-}
-
-function packed(reduction: Reduction): Wire {
-  if (reduction instanceof Count)
-    return { yes: reduction.yes, known: reduction.known } satisfies CountPartial
-  if (reduction instanceof Sum) {
-    const { count, sums } = reduction
-    return {
-      count,
-      sum: packInteger(sums.sum),
-      squares: packInteger(sums.squares),
-    } satisfies SumPartial
-  }
-  if (reduction instanceof Span) {
-    const { count, min, max, minId, maxId } = reduction
-    if (count === 0) return { count, min: 0, max: 0, minId: 0, maxId: 0 } satisfies SpanPartial
-    return { count, min: resultOf(min), max: resultOf(max), minId, maxId } satisfies SpanPartial
-  }
-  if (reduction instanceof Histogram) {
-    const { counts, below, above } = reduction
-    return { counts: packNumbers(counts), below, above } satisfies HistogramPartial
-  }
-  if (reduction instanceof Top) {
-    const { k, values, ids } = reduction
-    return { k, values: packNumbers(values), ids: packTiles(ids) } satisfies TopPartial
-  }
-  const columns = (reduction as Shown).parts.map((part) => new Uint8Array(part.buffer))
-  return { values: concatBytes(columns) } satisfies ShownPartial
 }
 
 /** Why a partial result is not one of what was asked for. */
@@ -161,122 +89,21 @@ export function faultOfPartial(
   for (const [index, slot] of slots.entries()) {
     const one: unknown = given[index]
     const isMap = typeof one === 'object' && one !== null
-    if (!isMap || !isSound(one as Wire, slot, lsus)) return `its ${slot.name} is none`
+    const isRight = slot.isByClass ? isSoundByClass : isSound
+    if (!isMap || !isRight(one as Wire, slot, lsus)) return `its ${slot.name} is none`
   }
   return undefined
-}
-
-function isCount(value: unknown, max: number): value is number {
-  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= max
-}
-
-function isSound(
-  partial: Wire,
-  { name, constants }: Slot,
-  lsus: { asked: number; grid: number },
-): boolean {
-  switch (name) {
-    case 'count': {
-      const { yes, known } = partial as Partial<CountPartial>
-      return isCount(known, lsus.asked) && isCount(yes, known)
-    }
-    case 'sum': {
-      const { count, sum, squares } = partial as Partial<SumPartial>
-      return isCount(count, lsus.asked) && isPackedInteger(sum) && isPackedInteger(squares)
-    }
-    case 'span': {
-      const { count, min, max, minId, maxId } = partial as Partial<SpanPartial>
-      const areIds = isCount(minId, lsus.grid - 1) && isCount(maxId, lsus.grid - 1)
-      const areNumbers = Number.isFinite(min) && Number.isFinite(max) && min! <= max!
-      return isCount(count, lsus.asked) && areNumbers && areIds
-    }
-    case 'histogram': {
-      const { counts, below, above } = partial as Partial<HistogramPartial>
-      if (!(counts instanceof Uint8Array) || counts.length !== 8 * constants[2]!) return false
-      if (!isCount(below, lsus.asked) || !isCount(above, lsus.asked)) return false
-      const bins = unpackNumbers(counts)
-      const total = bins.reduce((sum, bin) => sum + bin, below + above)
-      return bins.every((bin) => isCount(bin, lsus.asked)) && total <= lsus.asked
-    }
-    case 'top': {
-      const { k, values, ids } = partial as Partial<TopPartial>
-      if (k !== constants[0] || !(values instanceof Uint8Array) || !(ids instanceof Uint8Array))
-        return false
-      const count = ids.length / 4
-      if (!isCount(count, constants[0]!) || values.length !== 8 * count) return false
-      return (
-        unpackNumbers(values).every((value) => Number.isFinite(value)) &&
-        unpackTiles(ids).every((id) => id < lsus.grid)
-      )
-    }
-    default: {
-      const { values } = partial as Partial<ShownPartial>
-      return values instanceof Uint8Array && values.length === 8 * lsus.asked
-    }
-  }
 }
 
 export function mergePartials(left: ReadPartial, right: ReadPartial): ReadPartial {
   return {
     tiles: concatBytes([left.tiles, right.tiles]),
-    slots: left.slots.map((slot, index) => merged(slot, right.slots[index]!)),
-  }
-}
-
-/** What each is says a member that no other has. */
-function merged(left: Wire, right: Wire): Wire {
-  if ('yes' in left) {
-    const [a, b] = [left as CountPartial, right as CountPartial]
-    return { yes: a.yes + b.yes, known: a.known + b.known } satisfies CountPartial
-  }
-  if ('sum' in left) {
-    const [a, b] = [left as SumPartial, right as SumPartial]
-    return {
-      count: a.count + b.count,
-      sum: integerOf(a.sum) + integerOf(b.sum),
-      squares: integerOf(a.squares) + integerOf(b.squares),
-    } satisfies SumPartial
-  }
-  if ('minId' in left) return mergedSpans(left as SpanPartial, right as SpanPartial)
-  if ('counts' in left) {
-    const [a, b] = [left as HistogramPartial, right as HistogramPartial]
-    const counts = unpackNumbers(a.counts)
-    for (const [bin, count] of unpackNumbers(b.counts).entries()) counts[bin]! += count
-    const [below, above] = [a.below + b.below, a.above + b.above]
-    return { counts: packNumbers(counts), below, above } satisfies HistogramPartial
-  }
-  if ('k' in left) return mergedTops(left as TopPartial, right as TopPartial)
-  const values = concatBytes([(left as ShownPartial).values, (right as ShownPartial).values])
-  return { values } satisfies ShownPartial
-}
-
-function integerOf(sum: Uint8Array | bigint): bigint {
-  return typeof sum === 'bigint' ? sum : unpackInteger(sum)
-}
-
-function mergedSpans(a: SpanPartial, b: SpanPartial): SpanPartial {
-  if (a.count === 0 || b.count === 0) return a.count === 0 ? b : a
-  const isMinOfA = a.min < b.min || (a.min === b.min && a.minId < b.minId)
-  const isMaxOfA = a.max > b.max || (a.max === b.max && a.maxId < b.maxId)
-  const [least, greatest] = [isMinOfA ? a : b, isMaxOfA ? a : b]
-  return {
-    count: a.count + b.count,
-    ...{ min: least.min, minId: least.minId, max: greatest.max, maxId: greatest.maxId },
-  }
-}
-
-function mergedTops(left: TopPartial, right: TopPartial): TopPartial {
-  const { k } = left
-  const entries = [left, right].flatMap(({ values, ids }) => {
-    const numbers = unpackNumbers(values)
-    return [...unpackTiles(ids)].map((id, index) => ({ id, value: numbers[index]! }))
-  })
-  entries.sort((a, b) => (isBefore(a.value, a.id, b.value, b.id) ? -1 : 1))
-  entries.length = Math.min(k, entries.length)
-  return {
-    k,
-    values: packNumbers(entries.map(({ value }) => value)),
-    ids: packTiles(entries.map(({ id }) => id)),
+    slots: left.slots.map((slot, index) => {
+      const other = right.slots[index]!
+      const isOfClasses = 'classes' in slot
+      if (!isOfClasses) return merged(slot, other)
+      return mergedByClass(slot as ClassesPartial, other as ClassesPartial)
+    }),
   }
 }
 
@@ -289,87 +116,14 @@ export function shapeValue(
   context: GridContext,
 ): Record<string, unknown> {
   const index = new Map(slots.map(({ number }, at) => [number, at]))
-  const shaped = outputs.map((output) => {
-    const at = index.get(output.slot)!
-    const value = shapeOutput(output, slots[at]!, total.slots[at]!, () => ({
-      tiles: unpackTiles(total.tiles),
-      region,
-      context,
-    }))
-    return [output.name, value] as const
+  const over = (): Over => ({ tiles: unpackTiles(total.tiles), region, context })
+  const shaped = outputs.map(({ name, kind, slot: number }) => {
+    const at = index.get(number)!
+    const [slot, partial] = [slots[at]!, total.slots[at]!]
+    const value = slot.isByClass
+      ? shapeByClass(kind, slot, partial as ClassesPartial, over)
+      : shapeOutput(kind, slot, partial, over)
+    return [name, value] as const
   })
   return Object.fromEntries(shaped)
-}
-
-interface Over {
-  readonly tiles: Uint32Array
-  readonly region: Region
-  readonly context: GridContext
-}
-
-function shapeOutput({ kind }: Output, slot: Slot, partial: Wire, over: () => Over): unknown {
-  switch (kind) {
-    case 'count':
-      return (partial as CountPartial).yes
-    case 'any':
-      return (partial as CountPartial).yes > 0
-    case 'all':
-      return (partial as CountPartial).yes === (partial as CountPartial).known
-    case 'sum':
-    case 'mean':
-    case 'var':
-      return shapeSum(kind, partial as SumPartial)
-    case 'min':
-    case 'max':
-    case 'argmin':
-    case 'argmax':
-      return shapeSpan(kind, partial as SpanPartial, over)
-    case 'histogram': {
-      const { counts, below, above } = partial as HistogramPartial
-      const [low, high, bins] = slot.constants as [number, number, number]
-      return { edges: edgesOf(low, high, bins), counts: [...unpackNumbers(counts)], below, above }
-    }
-    case 'top': {
-      const { values, ids } = partial as TopPartial
-      const numbers = unpackNumbers(values)
-      return [...unpackTiles(ids)].map((id, at) => pointOf(id, numbers[at]!, over()))
-    }
-    case 'show':
-      return shapeShown(unpackNumbers((partial as ShownPartial).values), over())
-  }
-}
-
-function shapeSum(kind: 'sum' | 'mean' | 'var', partial: SumPartial): number | null {
-  const [sum, squares] = [integerOf(partial.sum), integerOf(partial.squares)]
-  const n = BigInt(partial.count)
-  if (kind === 'sum') return resultOf(nearest(sum, 1n, SUM_EXPONENT))
-  if (n === 0n) return null
-  if (kind === 'mean') return nearest(sum, n, SUM_EXPONENT)
-  return resultOf(nearest(n * squares - sum * sum, n * n, 2 * SUM_EXPONENT))
-}
-
-function shapeSpan(kind: string, partial: SpanPartial, over: () => Over): unknown {
-  const { count, min, max, minId, maxId } = partial
-  if (count === 0) return null
-  if (kind === 'min' || kind === 'max') return kind === 'min' ? min : max
-  return kind === 'argmin' ? pointOf(minId, min, over()) : pointOf(maxId, max, over())
-}
-
-function pointOf(id: number, value: number, { context }: Over) {
-  const { width } = context.geometry
-  return { x: id % width, y: Math.floor(id / width), value }
-}
-
-/** Row by row; what is missing is NaN, which JSON has as null. */
-function shapeShown(values: Float64Array, { tiles, region, context }: Over): number[] {
-  const out = new Array<number>(region.w * region.h).fill(Number.NaN)
-  let from = 0
-  for (const tile of tiles) {
-    const window = context.geometry.overlap(tile, region)
-    for (let row = 0; row < window.h; row++) {
-      const to = (window.y - region.y + row) * region.w + (window.x - region.x)
-      for (let column = 0; column < window.w; column++) out[to + column] = values[from++]!
-    }
-  }
-  return out
 }

@@ -22,7 +22,8 @@ export interface Block {
 
 export type Mask = Uint8Array | undefined
 
-function idOf({ x, y, width, gridWidth }: Block, at: number): number {
+/** The id of the LSU at that place of a block. */
+export function idOf({ x, y, width, gridWidth }: Block, at: number): number {
   return (y + Math.floor(at / width)) * gridWidth + x + (at % width)
 }
 

@@ -16,6 +16,13 @@ export interface Value {
   readonly a?: number
   readonly b?: number
   readonly c?: number
+  /** The class of a cell, of what is returned by class: a value as well. */
+  readonly by?: number | undefined
+}
+
+/** The values that a value is made of. */
+export function usedBy({ args, by }: Value): readonly number[] {
+  return by === undefined ? args : [...args, by]
 }
 
 const FOLDED: ReadonlyMap<string, (left: number, right: number) => number> = new Map([
@@ -59,7 +66,11 @@ export class ValueGraph {
   }
 
   /** One that acts: never shared, never left out. */
-  act(name: string, args: readonly number[], more: { operand: number; c?: number }): void {
+  act(
+    name: string,
+    args: readonly number[],
+    more: { operand: number; c?: number; by?: number | undefined },
+  ): void {
     this.#add({ glyph: numberOf(name), args, ...more })
   }
 

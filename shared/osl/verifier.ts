@@ -5,6 +5,7 @@
  */
 import {
   BINS_MAX,
+  BY_CLASS_COST,
   CONDITION_REGISTERS,
   COST_MAX,
   FIRST_CONDITION,
@@ -62,6 +63,7 @@ const NOTHING = 0
 const NUMBER = 1
 /** 2 is a condition that must be there. */
 const CONDITION_OR_NONE = 3
+const NUMBER_OR_NONE = 4
 const OPERANDS: readonly Operand[] = [
   ...(['none', 'field', 'neighbour', 'constant', 'table', 'output', 'bins', 'greatest'] as const),
 ]
@@ -72,7 +74,7 @@ const [, FIELD, NEIGHBOUR, CONSTANT, TABLE, OUTPUT, BINS, GREATEST] =
 const SLOTS = 6
 const SHAPES = new Uint8Array((GLYPHS.length + 1) * SLOTS)
 for (const { number, takes, gives, operand, cost } of GLYPHS) {
-  const shape = [0, 1, 2].map((at) => ['', 'N', 'T', 't'].indexOf(takes[at] ?? ''))
+  const shape = [0, 1, 2].map((at) => ['', 'N', 'T', 't', 'n'].indexOf(takes[at] ?? ''))
   shape.push(['', 'N', 'T'].indexOf(gives ?? ''), OPERANDS.indexOf(operand), cost)
   SHAPES.set(shape, number * SLOTS)
 }
@@ -192,13 +194,14 @@ class Verifier {
     const fault = this.#faultOfOperand(operandKind, operand, at, glyph)
     if (fault !== undefined) return fault
     this.#cost += SHAPES[shape + 5]!
+    if (SHAPES[shape + 2] === NUMBER_OR_NONE && code[at + 5] !== NONE) this.#cost += BY_CLASS_COST
     if (glyph === X || glyph === Y || operandKind === NEIGHBOUR) this.#isAlike = false
     return this.#setResult(SHAPES[shape + 3]!, code[at + 2]!)
   }
 
   #isSet(register: number, takes: number): boolean {
-    if (takes === CONDITION_OR_NONE && register === NONE) return true
-    if (takes === NUMBER) {
+    if (takes >= CONDITION_OR_NONE && register === NONE) return true
+    if (takes === NUMBER || takes === NUMBER_OR_NONE) {
       return register < NUMBER_REGISTERS && ((this.#numbers >>> register) & 1) === 1
     }
     const index = register - FIRST_CONDITION

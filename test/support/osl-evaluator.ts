@@ -287,15 +287,22 @@ export function actOnCells(
   }
 }
 
+export interface CellOutcome {
+  readonly id: number
+  readonly value: Outcome
+  /** Its class, of an output by class; null where it has none or is guarded off. */
+  readonly of: Number_
+}
+
 /** What counts of each cell for each output: a number or a truth, null where it is missing or guarded off. */
 export function outcomesOf(
   source: string,
   cells: Cells,
   region: { x: number; y: number; w: number; h: number },
   values: Readonly<Record<string, number>> = {},
-): Map<string, { id: number; value: Outcome }[]> {
+): Map<string, CellOutcome[]> {
   const { statements } = parse(source, [])
-  const outcomes = new Map<string, { id: number; value: Outcome }[]>()
+  const outcomes = new Map<string, CellOutcome[]>()
   for (let y = region.y; y < region.y + region.h; y++) {
     for (let x = region.x; x < region.x + region.w; x++) {
       const id = y * cells.width + x
@@ -304,11 +311,14 @@ export function outcomesOf(
         evaluator.statement(statement)
         if (statement.kind !== 'return' && statement.kind !== 'show') continue
         const of = statement.kind === 'show' ? statement.value : statement.args[0]!
-        const value =
-          evaluator.guarded(statement.where) === true ? evaluator.value(of, new Map()) : null
+        const isIn = evaluator.guarded(statement.where) === true
+        const outcomeOf = (expression: Expression | undefined): Outcome =>
+          isIn && expression !== undefined ? evaluator.value(expression, new Map()) : null
+        const by = statement.kind === 'return' && statement.by
+        const classOf = by ? ({ ...by, kind: 'name' } as const) : undefined
         const known = outcomes.get(statement.name.name) ?? []
         outcomes.set(statement.name.name, known)
-        known.push({ id, value })
+        known.push({ id, value: outcomeOf(of), of: outcomeOf(classOf) as Number_ })
       }
     }
   }

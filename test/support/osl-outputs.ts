@@ -1,7 +1,7 @@
 /** Whether the outputs of a reading program are what the cells one by one say, the slow and simple way. */
 import { parse } from '../../shared/osl/parser.ts'
 import { exactOf, isRight } from './exact-statistics.ts'
-import { type Cells, outcomesOf } from './osl-evaluator.ts'
+import { type CellOutcome, type Cells, outcomesOf } from './osl-evaluator.ts'
 
 /** What is wrong with the value of a program over these cells. */
 export function faultOfOutputs(
@@ -20,7 +20,7 @@ export function faultOfOutputs(
     const fault =
       statement.kind === 'show'
         ? faultOfShown(got as number[], all)
-        : faultOfReturned(
+        : (statement.by ? faultByClass : faultOfReturned)(
             statement.reducer.name,
             got,
             all,
@@ -106,7 +106,26 @@ function numberOf(argument: unknown): number {
   return kind === 'negate' ? -numberOf(of) : value
 }
 
-type All = { id: number; value: unknown }[]
+type All = readonly CellOutcome[]
+
+function faultByClass(
+  kind: string,
+  got: unknown,
+  all: All,
+  args: readonly number[],
+  width: number,
+): string | undefined {
+  const { classes, values } = got as { classes: number[]; values: unknown[] }
+  const wanted = [...new Set(all.flatMap(({ of }) => of ?? []))].sort((a, b) => a - b)
+  if (JSON.stringify(classes) !== JSON.stringify(wanted)) return `not of ${wanted}`
+  if (values.length !== classes.length) return 'not a value each'
+  return classes
+    .map((one, at) => {
+      const own = all.filter(({ of }) => of === one)
+      return faultOfReturned(kind, values[at], own, args, width)
+    })
+    .find((fault) => fault !== undefined)
+}
 
 function faultOfShown(got: readonly number[], all: All): string | undefined {
   const wanted = all.map(({ value }) => (value === null ? Number.NaN : finite(value as number)))

@@ -24,13 +24,15 @@ export interface WriterOptions {
 
 const OPTIONS: WriterOptions = {
   fields: OSL_FIELDS,
-  nodata: ['nodata e -9999', 'nodata b = 0.1'],
+  nodata: ['nodata e -9999', 'nodata b = 0.1', 'nodata c = 255'],
   reach: 0,
 }
 
 export class ProgramWriter {
   readonly #random: Random
   readonly #names: readonly string[]
+  /** What there are classes of. */
+  readonly #classes: readonly string[]
   readonly #nodata: readonly string[]
   readonly #reach: number
   #lets: string[] = []
@@ -41,6 +43,8 @@ export class ProgramWriter {
     const { fields, nodata, reach } = { ...OPTIONS, ...options }
     this.#random = random
     this.#names = fields.map(({ name }) => name)
+    const small = fields.filter(({ type }) => type === 'u8')
+    this.#classes = [...small.map(({ name }) => name), 'status']
     this.#nodata = nodata
     this.#reach = reach
   }
@@ -123,13 +127,18 @@ export class ProgramWriter {
   #output(name: string): string {
     const number = (): string => this.number(this.#random.integer(3))
     const form = this.pick([
-      () => `${this.pick(['count', 'any', 'all'])}(${this.condition(1)})`,
-      () => `${this.pick(['sum', 'mean', 'var', 'min', 'max', 'argmin', 'argmax'])}(${number()})`,
+      () => `${this.pick(['count', 'any', 'all'])}(${this.condition(1)})${this.#by()}`,
+      () => `${this.pick(['sum', 'mean', 'var'])}(${number()})${this.#by()}`,
+      () => `${this.pick(['min', 'max', 'argmin', 'argmax'])}(${number()})${this.#by()}`,
       () => `histogram(${number()}, -10, 300, ${1 + this.#random.integer(9)})`,
       () => `top(${number()}, ${1 + this.#random.integer(5)})`,
     ])
     if (this.#chance(6)) return `show ${name} = ${number()}${this.#where()}`
     return `return ${name} = ${form()}${this.#where()}`
+  }
+
+  #by(): string {
+    return this.#chance(3) ? ` by ${this.pick(this.#classes)}` : ''
   }
 
   number(depth: number): string {

@@ -24,7 +24,7 @@ import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { Member } from '../state/membership.ts'
 import { operationOf } from '../state/task-ledger.ts'
 import type { Changes } from '../state/tile-waits.ts'
-import { mergeAll } from './merge.ts'
+import { JoinedParts } from './merge.ts'
 import type { TilePlan } from './planner.ts'
 import { faultOf, isHopeless, lacksBornTile } from './read-answers.ts'
 import type { ReadAsker } from './read-asker.ts'
@@ -48,7 +48,7 @@ interface OpenRead {
   leasedCount: number
   /** Sent to very many as one: each was asked for what is open of it. */
   round: ReadRound | undefined
-  partials: Wire[]
+  joined: JoinedParts
   readonly nodes: Set<number>
   low: number
   high: number
@@ -79,16 +79,17 @@ export class Reads {
   }
 
   submit(asker: ReadAsker, { isRestored = false } = {}): void {
+    const operation = operationOf(asker.body) as ReadOperation | ItemsOperation
     const read: OpenRead = {
       asker,
       isRestored,
-      operation: operationOf(asker.body) as ReadOperation | ItemsOperation,
+      operation,
       args: asker.body.args,
       rounds: [],
       parts: new Map(),
       leasedCount: 0,
       round: undefined,
-      partials: [],
+      joined: new JoinedParts(operation.merge),
       nodes: new Set(),
       low: 0,
       high: Number.POSITIVE_INFINITY,
@@ -107,7 +108,7 @@ export class Reads {
     const { parts, flat } = planRound(this.#context, asker.body, round, (index) =>
       this.#mayAnswer(read, index),
     )
-    read.partials = []
+    read.joined = new JoinedParts(read.operation.merge)
     read.round = undefined
     this.#flat.delete(read)
     for (const part of parts) read.parts.set(part.id, part)
@@ -307,7 +308,7 @@ export class Reads {
       return
     }
     this.#remove(read, part)
-    read.partials.push(value)
+    read.joined.add(value)
     read.nodes.add(member.index)
     read.asker.shards.done += 1
     read.asker.progressed()
@@ -358,7 +359,7 @@ export class Reads {
   #finishRound(read: OpenRead): void {
     const { operation, asker } = read
     const { grid } = this.#context.options
-    const total = mergeAll(read.partials, operation.merge)
+    const { total } = read.joined
     read.rounds.push(total)
     const next = operation.kind === 'read' ? operation.nextRound?.(total, read.args) : undefined
     if (next !== undefined) {

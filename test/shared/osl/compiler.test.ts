@@ -129,6 +129,7 @@ t.test('what grows beyond measure is refused soon', (t) => {
     [`temp = ${'temp*x+'.repeat(2000)}1`, /osl-too-large/],
     [`temp = ${Array.from({ length: 300 }, (_, n) => `hum*${n}.5`).join('+')}`, /osl-too-large/],
     [`${'#'.repeat(16 * 1024)}\n`, /osl-too-large/],
+    ['return m = mean(temp) by zone; return v = var(temp) by zone', undefined],
     [Array.from({ length: 17 }, (_, n) => `return r${n} = sum(temp)`).join(';'), /osl-too-large/],
     [
       `temp = ${Array.from({ length: 40 }, (_, n) => `(temp + ${n}) * (`).join('')}1${')'.repeat(40)}`,
@@ -168,6 +169,8 @@ t.test('problems say what is wrong, where, and what may have been meant', (t) =>
         'temp = mean(hum)',
         'temp = min',
       ],
+      ...['return m = mean(temp) by hum', 'return h = top(temp, 3) by zone'],
+      ...['return m = mean(temp) by zon', 'return m = mean(temp) by', 'show m = temp by zone'],
       ...['return m = men(temp)', 'return h = histogram(temp, 0, 10)', 'return t = top(temp, hum)'],
       ...[
         'return m = mean(temp); temp = 1',

@@ -99,6 +99,51 @@ t.test('outputs are what the cells one by one say', (t) => {
   t.end()
 })
 
+t.test('what is returned by class is two columns, and not of too many sums', (t) => {
+  const region = { x: 0, y: 0, w: 8, h: 8 }
+  const parsed = parseProgram(
+    { source: 'return m = mean(x) by c where y > 0' },
+    region,
+    context,
+    LIMITS,
+  )
+  if (!parsed.ok) throw new Error(parsed.problems[0]!.message)
+  const page = TilePage.empty(createLayout(FIELDS, 64))
+  for (let at = 0; at < 64; at++) page.column(2)[at] = at < 8 ? 9 : at % 8 < 4 ? 200 : 3
+  const run = oslRead.run(parsed.value.args, context)
+  run.visit(page, windowOf(geometry, 0, region))
+  const value = oslRead.finish([run.finish()], parsed.value.args, region, context)
+  t.strictSame(value, { m: { classes: [3, 200], values: [5.5, 1.5] } })
+  const means = [1, 2, 3, 4, 5].map((n) => `return m${n} = mean(a + ${n}) by c`)
+  t.equal(parseProgram({ source: means.slice(1).join(';') }, region, context, LIMITS).ok, true)
+  t.match(parseProgram({ source: means.join(';') }, region, context, LIMITS), {
+    problems: [{ code: 'osl-too-many-values', message: /by class may take 1126400 bytes/ }],
+  })
+  t.end()
+})
+
+t.test('the greatest answer by class goes in one message', (t) => {
+  const region = { x: 0, y: 0, w: 16, h: 16 }
+  const wide = { geometry: new Geometry({ width: 16, height: 16 * 512, tile: 16 }), fields: FIELDS }
+  const means = [1, 2, 3, 4].map((n) => `return m${n} = mean(a * ${n}) by c`)
+  const parsed = parseProgram({ source: means.join(';') }, region, wide, LIMITS)
+  if (!parsed.ok) throw new Error(parsed.problems[0]!.message)
+  const run = oslRead.run(parsed.value.args, wide)
+  // Each class has a number of each of 500 sizes.
+  for (let tile = 0; tile < 500; tile++) {
+    const page = TilePage.empty(createLayout(FIELDS, 256))
+    for (let at = 0; at < 256; at++) {
+      page.column(2)[at] = at
+      page.column(0)[at] = (1 + 2 ** -30 + 2 ** -52) * 2 ** (-1022 + 4 * tile)
+    }
+    run.visit(page, { tile, stride: 16, left: 0, top: 0, w: 16, h: 16 })
+  }
+  const bytes = encodeCbor(run.finish()).length
+  t.ok(bytes > 600_000, `${bytes} bytes`)
+  t.ok(bytes < 960 * 1024, 'and takes no more than was reckoned')
+  t.end()
+})
+
 function throughTheWire(wire: Wire): Wire {
   const decoded = decodeCbor(encodeCbor(wire), MESSAGE_LIMITS)
   if (!decoded.ok) throw new Error(decoded.message)

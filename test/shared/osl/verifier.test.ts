@@ -4,7 +4,7 @@
  */
 import t from 'tap'
 import type { Field } from '../../../shared/grid/fields.ts'
-import { GLYPHS, numberOf, STATUS } from '../../../shared/osl/codex.ts'
+import { BY_CLASS_COST, GLYPHS, numberOf, STATUS } from '../../../shared/osl/codex.ts'
 import { compile } from '../../../shared/osl/compiler.ts'
 import {
   encodeMicroglyphs,
@@ -56,6 +56,7 @@ const near = programOf('a = b[-1, 2] + 1')
 const read = programOf(
   'return m = mean(a); return n = count(a > 1); return h = histogram(a, 0, 5, 4); return t = top(b, 3)',
 )
+const byClass = programOf('return m = mean(a) by b where a > 1; return n = count(a > 1) by b')
 const plain = programOf('return m = mean(a * 3 + 2)')
 const looked = programOf('table s = [1, 2, 3]\na = look(s, b)')
 const negativeNan = new Float64Array(new BigUint64Array([0xfff8000000000000n]).buffer)
@@ -64,6 +65,7 @@ const SOUND: readonly Program[] = [
   write,
   near,
   read,
+  byClass,
   looked,
   programOf('show s = x + y'),
   programOf('status = scaled'),
@@ -227,6 +229,29 @@ const CASES: readonly (readonly [
     { from: 'isWithin(k, GREATEST_MAX) ?', to: 'true ?' },
   ],
   [
+    'a class that was not set',
+    changed(byClass, 'sum', { c: 29 }),
+    {
+      from: 'return register < NUMBER_REGISTERS && ((this.#numbers >>> register) & 1) === 1',
+      to: 'return register < NUMBER_REGISTERS',
+    },
+  ],
+  [
+    'a class that is a condition',
+    changed(byClass, 'count', { c: 64 }),
+    { from: ' || takes === NUMBER_OR_NONE', to: '' },
+  ],
+  [
+    'a class of bins',
+    changed(read, 'histogram', { c: 200 }),
+    { from: '!(low < high)', to: 'false' },
+  ],
+  [
+    'a column by class',
+    changed(programOf('show s = a'), 'show', { c: 0 }),
+    { from: 'register !== NONE && !hasOwnByte(operandKind, slot)', to: 'false' },
+  ],
+  [
     'stores and outputs',
     joined({ ...write, pool: plain.pool }, plain),
     { from: 'isWrite === this.#givers.size > 0', to: 'false' },
@@ -313,6 +338,11 @@ t.test('what is known of a sound program', (t) => {
   })
   t.match(shipped.verify(near, 2), { reach: 2, nears: [1], isAlike: false })
   t.match(shipped.verify(read, 2), { kind: 'read', loads: [0, 1], stores: [] })
+  const [alone, classed] = ['return m = mean(a)', 'return m = mean(a) by b'].map((source) => {
+    return shipped.verify(programOf(source), 2) as shipped.Sound
+  })
+  t.equal(classed!.cost - alone!.cost, 2 + BY_CLASS_COST, 'the class is loaded, and looked at')
+  t.strictSame(classed!.loads, [0, 1])
   const once = shipped.verify(programOf('a = 1'), 2)
   t.match(once, { constants: 1, cost: 4, microglyphs: 2 }, 'constants cost once a run')
   t.end()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
-import { mergeAll } from '../../../../broker/core/rules/merge.ts'
+import { JoinedParts } from '../../../../broker/core/rules/merge.ts'
 import {
   cutItems,
   cutPlan,
@@ -222,9 +222,17 @@ t.test('joining as a tree gives what joining one by one gives', async (t) => {
   check(
     t,
     fc.property(fc.array(fc.string(), { minLength: 1, maxLength: 40 }), (texts) => {
-      const parts = texts.map((text) => ({ text }))
-      return mergeAll(parts, merge).text === texts.join('')
+      const joined = new JoinedParts(merge)
+      for (const text of texts) joined.add({ text })
+      return joined.total.text === texts.join('')
     }),
   )
-  t.same(mergeAll([], merge), {})
+  t.same(new JoinedParts(merge).total, {})
+  let merged = 0
+  const counted = new JoinedParts((left) => {
+    merged++
+    return left
+  })
+  for (let part = 0; part < 1024; part++) counted.add({})
+  t.equal(merged, 1023, 'what came is joined at once, and not kept')
 })
