@@ -19,6 +19,7 @@ import { addFleetCommands } from './fleet.ts'
 import { addGridCommands } from './grid.ts'
 import { addLoginCommands } from './login.ts'
 import { addNodeCommands } from './node.ts'
+import { addOslCommands } from './osl.ts'
 import type { OwnPrograms } from './own-programs.ts'
 import { exitCodeOf, wordsOf } from './refusal.ts'
 import { addRingCommands } from './ring.ts'
@@ -140,6 +141,7 @@ function buildProgram(
   addNodeCommands(obelisk)
   addRingCommands(obelisk)
   addGridCommands(obelisk)
+  addOslCommands(obelisk)
   addTokenCommands(obelisk)
   addUserCommands(obelisk)
   addLoginCommands(obelisk)

@@ -75,8 +75,10 @@ export function addTaskCommands(obelisk: CommandGroup): void {
 
 type FormFlags = Flags<'output', 'cbor'>
 
-async function submit(
-  asked: Asked<SubmitFlags & FormFlags & { readonly wait?: string | true }>,
+export type WaitFlag = { readonly wait?: string | true }
+
+export async function submit(
+  asked: Asked<SubmitFlags & FormFlags & WaitFlag>,
   op?: string,
 ): Promise<number> {
   const { gateway, streams, flags } = asked
@@ -219,8 +221,12 @@ function exitCodeOf(state: TaskView['state']): number {
 
 /** Lists of numbers stay on one line: a result of cells would be a line a cell. */
 function indented(json: Uint8Array): Buffer {
-  const text = JSON.stringify(JSON.parse(new TextDecoder().decode(json)), null, 2)
-  return Buffer.from(text.replace(/\[\n\s+(-?[\d.eE+-]+(?:,\n\s+-?[\d.eE+-]+)*)\n\s+\]/g, joined))
+  return Buffer.from(indentedText(JSON.parse(new TextDecoder().decode(json))))
+}
+
+export function indentedText(value: unknown): string {
+  const text = JSON.stringify(value, null, 2)
+  return text.replace(/\[\n\s+((?:[\d.eE+-]+|null)(?:,\n\s+(?:[\d.eE+-]+|null))*)\n\s+\]/g, joined)
 }
 
 function joined(_whole: string, numbers: string): string {

@@ -4,6 +4,11 @@ export interface Fault {
   readonly path: string
   readonly code: string
   readonly message: string
+  /** In the text of a program: both from 1, in characters; and what may have been meant. */
+  readonly line?: number
+  readonly column?: number
+  readonly length?: number
+  readonly hint?: string
 }
 
 export interface ObeliskErrorOptions {

@@ -3,6 +3,7 @@
  * Made of the bytes alone, so it says what runs, whatever the source said.
  */
 import { FIRST_CONDITION, glyphOf, NEAR_ZERO, NONE, STATUS } from './codex.ts'
+import type { Compiled } from './compiler.ts'
 import {
   bytesOfPool,
   hashOfProgram,
@@ -23,13 +24,20 @@ export interface Explained {
   readonly bytes: number
 }
 
-/** `program` is sound; `fields` are the names of the grid's. */
-export function explain(program: Program, sound: Sound, fields: readonly string[]): Explained {
+/** `program` is sound; `fields` are the names of the grid's. Numbers that are not bound yet are shown by their names. */
+export function explain(
+  program: Program,
+  sound: Sound,
+  fields: readonly string[],
+  parameters: Compiled['parameters'] = new Map(),
+): Explained {
   const { code, pool } = program
+  const numbers = Array.from(pool, numberText)
+  for (const [name, places] of parameters) for (const place of places) numbers[place] = `$${name}`
   const microglyphs = Array.from({ length: code.length / MICROGLYPH_BYTES }, (_, index) => {
     const { cost } = glyphOf(microglyphAt(code, index).glyph)!
     const isOnce = index < sound.constants
-    return { text: textOf(program, index, fields), cost: isOnce ? 0 : cost }
+    return { text: textOf(program, index, fields, numbers), cost: isOnce ? 0 : cost }
   })
   return {
     kind: sound.kind,
@@ -43,9 +51,10 @@ export function explain(program: Program, sound: Sound, fields: readonly string[
 
 /** One microglyph, as `×  r4 ← r4 r0`. */
 function textOf(
-  { code, pool, outputs }: Program,
+  { code, outputs }: Program,
   index: number,
   fields: readonly string[],
+  numbers: readonly string[],
 ): string {
   const { glyph, result, a, b, c, operand } = microglyphAt(code, index)
   const { sign, name, takes, operand: kind } = glyphOf(glyph)!
@@ -60,16 +69,16 @@ function textOf(
       words.push(`${field}[${a - NEAR_ZERO}, ${b - NEAR_ZERO}]`)
       break
     case 'constant':
-      words.push(numberText(pool[operand]!))
+      words.push(numbers[operand]!)
       break
     case 'table':
-      words.push(`[${Array.from(pool.subarray(operand, operand + b), numberText).join(', ')}]`)
+      words.push(`[${numbers.slice(operand, operand + b).join(', ')}]`)
       break
     case 'bins':
-      words.push(Array.from(pool.subarray(c, c + 3), numberText).join(' '))
+      words.push(numbers.slice(c, c + 3).join(' '))
       break
     case 'greatest':
-      words.push(numberText(pool[c]!))
+      words.push(numbers[c]!)
   }
   if (kind === 'output' || kind === 'bins' || kind === 'greatest') {
     const named = outputs.filter(({ slot }) => slot === operand)

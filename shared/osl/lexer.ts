@@ -44,7 +44,7 @@ const SIGNS: ReadonlyMap<string, string> = new Map(
 )
 
 /** What is typed in place of a glyph that is not its own name. */
-const TYPED: ReadonlyMap<string, string> = new Map([
+export const TYPED: ReadonlyMap<string, string> = new Map([
   ...([
     ['×', '*'],
     ['÷', '/'],
@@ -66,7 +66,7 @@ const TYPED: ReadonlyMap<string, string> = new Map([
 const UNTYPED: readonly string[] = ['field', 'near', 'const', 'store', 'span']
 
 /** Glyphs that stand for a function or a source of values, or for how a read ends. */
-const NAMED: ReadonlyMap<string, string> = new Map(
+export const NAMED: ReadonlyMap<string, string> = new Map(
   GLYPHS.filter(({ name }) => !UNTYPED.includes(name))
     .filter(({ sign }) => !TYPED.has(sign) && !SIGNS.has(sign))
     .map(({ sign, name }) => [sign, name]),

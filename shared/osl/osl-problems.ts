@@ -77,12 +77,22 @@ function charactersOf(text: string): number {
   return [...text].length
 }
 
+/** A problem with its place, as refusals of a gateway have it, too. */
+export interface PlacedProblem extends Place {
+  readonly message: string
+  readonly hint?: string | undefined
+}
+
 /** As a terminal shows it: the place, the line, a mark below it, and the hint. */
-export function drawProblem(source: string, problem: OslProblem): string {
-  const { line, column, length } = placeOf(source, problem.span)
+export function drawProblem(source: string, { span, ...problem }: OslProblem): string {
+  return drawPlaced(source, { ...problem, ...placeOf(source, span) })
+}
+
+export function drawPlaced(source: string, problem: PlacedProblem): string {
+  const { line, column, length, message } = problem
   const text = source.split('\n')[line - 1]!.replaceAll('\t', ' ').replace(/\r$/, '')
   const room = Math.max(1, charactersOf(text) - column + 2)
   const mark = `${' '.repeat(column - 1)}${'^'.repeat(Math.min(length, room))}`
   const hint = problem.hint === undefined ? '' : `\n  ${problem.hint}`
-  return `${line}:${column}: ${problem.message}\n  ${text}\n  ${mark}${hint}`
+  return `${line}:${column}: ${message}\n  ${text}\n  ${mark}${hint}`
 }

@@ -33,7 +33,7 @@ const EXPONENT_MIN = 2
 const EXPONENT_MAX = 16
 
 /** Functions of one value that a glyph stands for: `√x` is taken, as `√(x)` is. */
-const PREFIXED: ReadonlySet<string> = new Set(['sqrt', 'floor', 'abs', 'missing'])
+export const PREFIXED: ReadonlySet<string> = new Set(['sqrt', 'floor', 'abs', 'missing'])
 
 const SUMS: ReadonlyMap<unknown, Arithmetic> = new Map([
   ['+', '+'],
