@@ -5,6 +5,8 @@
  * `npm run test:arm`; what it needs, and what it says when that is missing, is in docs/testing.md.
  */
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
 import t, { type Test } from 'tap'
 import { Random } from '../../shared/core/random.ts'
 import { Additions } from '../support/additions.ts'
@@ -79,3 +81,22 @@ for (const [architecture, name] of Object.entries(BOARDS) as [ArmArchitecture, s
     await wire.close()
   })
 }
+
+t.test('programs do the same, bit for bit, on every processor', async (t: Test) => {
+  const fleet = new Fleet(t)
+  const bundle = join(fleet.directory, 'osl-digest.mjs')
+  await build({
+    entryPoints: [fileURLToPath(new URL('../support/osl-digest.ts', import.meta.url))],
+    ...{ outfile: bundle, bundle: true, platform: 'node', format: 'esm', target: 'node18' },
+  })
+  const own = fleet.command(process.execPath, [bundle])
+  await own.exited
+  t.match(own.stdout, /^[0-9a-f]{64}\n$/, `${process.arch}, Node ${process.version}`)
+  for (const [architecture, name] of Object.entries(BOARDS) as [ArmArchitecture, string][]) {
+    const tree = await armTree(architecture)
+    const environment = emulate(architecture, tree)
+    const board = fleet.command(join(tree, 'usr/bin/node'), [bundle], environment)
+    await board.exited
+    t.equal(board.stdout, own.stdout, name)
+  }
+})
