@@ -149,7 +149,7 @@ t.test('nodes join and say who they are', async (t) => {
     await wire.next(`node/${id}/state`, ({ payload }) => payload.toString() === 'online')
     const birth = await wire.nextJson(`node/${id}/info`)
     const ops = [
-      ...['add', 'digest', 'gather', 'get', 'overview'],
+      ...['add', 'digest', 'gather', 'get', 'osl1-read', 'osl1-write', 'overview'],
       ...['put', 'scale', 'scatter', 'set', 'stat'],
     ]
     t.match(birth, { id, incarnation: 1, version: String, arch: process.arch, cores: Number })

@@ -164,7 +164,7 @@ t.test('power that fails in the first boot, wherever it is, does no harm', skip,
   const flashed = at('card.img')
   const words = ['image', 'flash', '--image', image, ...SECURED_BOARD, '--token-file', at('token')]
   t.equal((await obelisk([...words, '--package', agent, '--output', flashed])).code, 0)
-  // `sync` and `mv` stand between the parts; the script is cut off at one after the other.
+  // These stand between the parts; the script, and who else calls one, is cut off at one after the other.
   const bin = at('bin')
   mkdirSync(bin)
   for (const name of ['sync', 'mv', 'tar']) {
@@ -173,7 +173,7 @@ t.test('power that fails in the first boot, wherever it is, does no harm', skip,
       .trim()
     writeFileSync(
       join(bin, name),
-      `#!/bin/sh\nn=$(($(cat ${directory}/count) - 1)); echo $n >${directory}/count\n[ $n -ne 0 ] || { kill -9 $PPID; exit 1; }\nexec ${real} "$@"\n`,
+      `#!/bin/sh\nn=$(($(cat ${directory}/count) - 1)); echo $n >${directory}/count\n[ $n -ne 0 ] || { kill -9 $(cat ${directory}/pid) $PPID; exit 1; }\nexec ${real} "$@"\n`,
     )
     chmodSync(join(bin, name), 0o755)
   }
@@ -184,7 +184,10 @@ t.test('power that fails in the first boot, wherever it is, does no harm', skip,
     const script = board.at('boot/firmware/obelisk/first-boot.sh')
     writeFileSync(
       script,
-      readFileSync(script, 'utf8').replace('umask 022', `PATH=${bin}:$PATH\numask 022`),
+      readFileSync(script, 'utf8').replace(
+        'umask 022',
+        () => `PATH=${bin}:$PATH\necho $$ >${directory}/pid\numask 022`,
+      ),
     )
     writeFileSync(at('count'), `${count}\n`)
     const cut = board.run()

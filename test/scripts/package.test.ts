@@ -156,7 +156,7 @@ t.test('what no program of ours reaches is in no bundle', (t) => {
   }
   const agent = readFileSync(join(treeOf('agent'), 'agent.mjs'))
   t.notOk(agent.includes('disk-mounts'), 'nor monitors that nobody asks')
-  t.ok(agent.length < 700_000, `agent.mjs has ${agent.length} bytes`)
+  t.ok(agent.length < 780_000, `agent.mjs has ${agent.length} bytes`)
   t.ok(
     agent.every((byte) => byte < 128),
     'one byte a character',

@@ -80,14 +80,23 @@ export function Control({ argument, fields }: Props) {
     default:
       return (
         <label class="long">
-          {title}{' '}
-          <span class="soft">
-            {kind === 'cells' ? 'x,y x,y …' : 'with a space or comma between'}
-          </span>
-          <textarea name={name} rows={2} spellcheck={false} required={!optional} />
+          {title} <span class="soft">{SHAPES[kind] ?? 'with a space or comma between'}</span>
+          <textarea
+            name={name}
+            rows={kind === 'source' ? 8 : 2}
+            spellcheck={false}
+            required={!optional}
+          />
         </label>
       )
   }
+}
+
+/** What is typed, where that is no plain list. */
+const SHAPES: Readonly<Record<string, string>> = {
+  cells: 'x,y x,y …',
+  source: 'a statement a line',
+  numbered: 'name=number',
 }
 
 interface Options {

@@ -46,6 +46,10 @@ const FORMS: Readonly<Record<string, { readonly typed: Typed; readonly args?: ob
     typed: { ...REGION, field: ['rain'], step: ['1'], of: ['mean', 'max'], holes: ['on'] },
     args: { field: 'rain', step: 1, of: ['mean', 'max'], holes: true },
   },
+  program: {
+    typed: { ...REGION, source: ['rain = rain + $k\nvisits = 1'], with: ['k=2.5'] },
+    args: { source: 'rain = rain + $k\nvisits = 1', with: { k: 2.5 } },
+  },
   digest: { typed: { items: ['a=1\n\nb = x=y\nplain'] } },
 }
 
