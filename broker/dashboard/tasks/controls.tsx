@@ -80,7 +80,7 @@ export function Control({ argument, fields }: Props) {
     default:
       return (
         <label class="long">
-          {title} <span class="soft">{SHAPES[kind] ?? 'with a space or comma between'}</span>
+          {title} <span class="soft">{SHAPES.get(kind) ?? 'with a space or comma between'}</span>
           <textarea
             name={name}
             rows={kind === 'source' ? 8 : 2}
@@ -93,11 +93,11 @@ export function Control({ argument, fields }: Props) {
 }
 
 /** What is typed, where that is no plain list. */
-const SHAPES: Readonly<Record<string, string>> = {
-  cells: 'x,y x,y …',
-  source: 'a statement a line',
-  numbered: 'name=number',
-}
+const SHAPES: ReadonlyMap<string, string> = new Map([
+  ['cells', 'x,y x,y …'],
+  ['source', 'a statement a line'],
+  ['numbered', 'name=number'],
+])
 
 interface Options {
   readonly title: string
