@@ -8,6 +8,7 @@ import { gather } from './gather.ts'
 import { get } from './get.ts'
 import type { About, Operation, OperationShown } from './operation.ts'
 import { oslRead } from './osl-read.ts'
+import { oslScatter } from './osl-scatter.ts'
 import { oslWrite } from './osl-write.ts'
 import { overview } from './overview.ts'
 import { PROGRAM, PROGRAM_ABOUT } from './program-about.ts'
@@ -22,7 +23,7 @@ const OPERATIONS: readonly Operation[] = [
   ...[get, gather, stat, overview, digest],
 ]
 
-const BY_PROGRAM: readonly Operation[] = [oslWrite, oslRead]
+const BY_PROGRAM: readonly Operation[] = [oslWrite, oslRead, oslScatter]
 
 const byName: ReadonlyMap<string, Operation> = new Map(
   [...OPERATIONS, ...BY_PROGRAM].map((operation) => [operation.name, operation]),

@@ -21,7 +21,7 @@ import {
 } from '../protocol/problems.ts'
 import { GET_LSUS_MAX } from './get.ts'
 import type { GridContext, Wire } from './operation.ts'
-import { argsOfProgram, OSL_READ, OSL_WRITE, programOf } from './osl-program.ts'
+import { argsOfProgram, OSL_READ, type OSL_SCATTER, OSL_WRITE, programOf } from './osl-program.ts'
 
 /** Of a task, units × cells, unless the gateway says otherwise: 67M LSUs × 700 units. */
 export const OSL_COST_MAX = 5e10
@@ -39,7 +39,7 @@ export interface ProgramFacts {
 }
 
 export interface ResolvedProgram {
-  readonly op: typeof OSL_WRITE | typeof OSL_READ
+  readonly op: typeof OSL_WRITE | typeof OSL_READ | typeof OSL_SCATTER
   readonly args: Wire
   readonly facts: ProgramFacts
 }
@@ -79,7 +79,7 @@ export function parseProgram(
   }
   if (program !== undefined) {
     const { code, pool, outputs } = program
-    return resolve({ code, pool, outputs: outputs.map(withSlot) }, region, context, limits)
+    return resolveProgram({ code, pool, outputs: outputs.map(withSlot) }, region, context, limits)
   }
   const result = compile(source!, { fields: context.fields, width: context.geometry.width })
   if (!result.ok) {
@@ -88,7 +88,7 @@ export function parseProgram(
   }
   const bound = bindParameters(result.compiled, values, 'args.with')
   if (!bound.ok) return bound
-  return resolve(argsOfProgram(bound.value), region, context, limits)
+  return resolveProgram(argsOfProgram(bound.value), region, context, limits)
 }
 
 /** The slot of an output that says none is its own. */
@@ -133,7 +133,7 @@ export function bindParameters(
 }
 
 /** Checks a bound program, as anybody may have made it, against the grid, the region and the limits. */
-function resolve(
+export function resolveProgram(
   args: Wire,
   region: Region | undefined,
   context: GridContext,

@@ -13,7 +13,7 @@ export type Bank = 'N' | 'T'
 /** What stands in a microglyph's operand, and in the bytes that no register needs. */
 export type Operand =
   | 'none'
-  /** The index of a field, or `STATUS`. */
+  /** The index of a field, `STATUS`, or from `FIRST_COLUMN` on a column of numbers that comes with the cells. */
   | 'field'
   /** The index of a field; `a` and `b` are the distance to the neighbour. */
   | 'neighbour'
@@ -49,6 +49,9 @@ export const FIRST_CONDITION = 64
 export const NONE = 255
 /** The operand of a field that is the status. */
 export const STATUS = 0xffff
+/** The operand of a field that is no field of the grid but the first column of numbers that a task brings along. */
+export const FIRST_COLUMN = 0x8000
+export const COLUMNS_MAX = 16
 /** What `near` has for a neighbour that is none: both distances are counted from here. */
 export const NEAR_ZERO = 128
 

@@ -20,6 +20,8 @@ import { pickCondition, power, writtenOut } from './written-out.ts'
 /** What a program is written for. */
 export interface OslGrid {
   readonly fields: readonly Field[]
+  /** Parameters that have a number for each cell. */
+  readonly columns?: readonly string[]
   /** LSUs in a row: what `random` knows a cell by. */
   readonly width: number
 }
@@ -283,7 +285,7 @@ class Compiler {
       case 'number':
         return graph.constant(expression.value)
       case 'parameter':
-        return graph.parameter(expression.name)
+        return graph.parameter(expression.name, this.#grid.columns)
       case 'truth': {
         const zero = graph.constant(0)
         return graph.emit(expression.isTrue ? 'eq' : 'ne', [zero, zero])

@@ -2,7 +2,7 @@
  * A program as people read it: each microglyph with its registers, the line of the codex that it is, and what it costs.
  * Made of the bytes alone, so it says what runs, whatever the source said.
  */
-import { FIRST_CONDITION, glyphOf, NEAR_ZERO, NONE, STATUS } from './codex.ts'
+import { FIRST_COLUMN, FIRST_CONDITION, glyphOf, NEAR_ZERO, NONE, STATUS } from './codex.ts'
 import type { Compiled } from './compiler.ts'
 import {
   bytesOfPool,
@@ -60,10 +60,11 @@ function textOf(
   const { sign, name, takes, operand: kind } = glyphOf(glyph)!
   const registers = [a, b, c].slice(0, takes.length).filter((register) => register !== NONE)
   const words = registers.map(registerName)
-  const field = operand === STATUS ? 'status' : fields[operand]
+  const field =
+    operand === STATUS ? 'status' : (fields[operand] ?? `column ${operand - FIRST_COLUMN}`)
   switch (kind) {
     case 'field':
-      words.push(field!)
+      words.push(field)
       break
     case 'neighbour':
       words.push(`${field}[${a - NEAR_ZERO}, ${b - NEAR_ZERO}]`)

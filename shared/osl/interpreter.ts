@@ -15,7 +15,7 @@ import {
   ClassSum,
   isByClass,
 } from './class-reductions.ts'
-import { BLOCK_CELLS, glyphOf, isReducing, NONE, numberOf, STATUS } from './codex.ts'
+import { BLOCK_CELLS, FIRST_COLUMN, glyphOf, isReducing, NONE, numberOf, STATUS } from './codex.ts'
 import { KERNELS, type Kernel, pick } from './kernels.ts'
 import { MICROGLYPH_BYTES, microglyphAt, type Program } from './program.ts'
 import {
@@ -41,6 +41,8 @@ export interface Place {
   readonly x: number
   readonly y: number
   readonly gridWidth: number
+  /** Of cells that lie anywhere, in a window of one column: the LSU that each of them is. */
+  readonly ids?: Uint32Array | undefined
 }
 
 /** Where the glyphs that need more than registers stand in `Instructions`. */
@@ -104,6 +106,7 @@ export class Interpreter {
         width: window.w,
         cells: Math.min(rows, window.h - row) * window.w,
         gridWidth: place.gridWidth,
+        ids: place.ids?.subarray(row),
         times: 1,
       }
       this.#runBlock(cells, window, row, block)
@@ -145,11 +148,13 @@ export class Interpreter {
   }
 
   #columnOf(field: number): number {
-    return field === STATUS ? this.#fields.length : field
+    if (field === STATUS) return this.#fields.length
+    return field < FIRST_COLUMN ? field : this.#fields.length + 1 + field - FIRST_COLUMN
   }
 
   #typeOf(field: number): FieldType | 'status' {
-    return field === STATUS ? 'status' : this.#fields[field]!.type
+    if (field === STATUS) return 'status'
+    return field < FIRST_COLUMN ? this.#fields[field]!.type : 'f64'
   }
 
   #runBlock(cells: TileCells, window: TileWindow, row: number, block: Block): void {
@@ -252,16 +257,18 @@ export class Interpreter {
     const { numbers } = this.#registers
     const to = numbers[instructions[at + RESULT]!]!
     const operand = instructions[at + OPERAND]!
-    const { x, y, width, cells } = block
+    const { x, y, width, cells, ids, gridWidth } = block
     switch (instructions[at + GLYPH]) {
       case CONST:
         to.fill(this.#program.pool[operand]!)
         break
       case X:
-        for (let i = 0; i < cells; i++) to[i] = x + (i % width)
+        if (ids) for (let i = 0; i < cells; i++) to[i] = ids[i]! % gridWidth
+        else for (let i = 0; i < cells; i++) to[i] = x + (i % width)
         break
       case Y:
-        for (let i = 0; i < cells; i++) to[i] = y + Math.floor(i / width)
+        if (ids) for (let i = 0; i < cells; i++) to[i] = Math.floor(ids[i]! / gridWidth)
+        else for (let i = 0; i < cells; i++) to[i] = y + Math.floor(i / width)
         break
       case LOOK: {
         const { pool } = this.#program

@@ -16,6 +16,8 @@ export interface Block {
   readonly width: number
   readonly cells: number
   readonly gridWidth: number
+  /** Which LSU each of its cells is, if they lie anywhere. */
+  readonly ids?: Uint32Array | undefined
   /** How many LSUs each of its cells stands for: more than one where a tile holds one value. */
   readonly times: number
 }
@@ -23,8 +25,8 @@ export interface Block {
 export type Mask = Uint8Array | undefined
 
 /** The id of the LSU at that place of a block. */
-export function idOf({ x, y, width, gridWidth }: Block, at: number): number {
-  return (y + Math.floor(at / width)) * gridWidth + x + (at % width)
+export function idOf({ x, y, width, gridWidth, ids }: Block, at: number): number {
+  return ids?.[at] ?? (y + Math.floor(at / width)) * gridWidth + x + (at % width)
 }
 
 /** A number of a register as a result has it: finite, and 0 for −0. */

@@ -5,7 +5,7 @@
  */
 
 import { floorMod } from './arithmetic.ts'
-import { type Bank, glyphOf, numberOf } from './codex.ts'
+import { type Bank, FIRST_COLUMN, glyphOf, numberOf } from './codex.ts'
 
 export interface Value {
   readonly glyph: number
@@ -85,7 +85,10 @@ export class ValueGraph {
     return this.emit('const', [], { operand: place })
   }
 
-  parameter(name: string): number {
+  /** A parameter that is one of `columns` has a number for each cell. */
+  parameter(name: string, columns: readonly string[] = []): number {
+    const column = columns.indexOf(name)
+    if (column >= 0) return this.emit('field', [], { operand: FIRST_COLUMN + column })
     const known = this.parameters.get(name)?.[0]
     return this.emit('const', [], { operand: known ?? this.#appendParameter(name) })
   }

@@ -8,6 +8,7 @@ import {
   BY_CLASS_COST,
   CONDITION_REGISTERS,
   COST_MAX,
+  FIRST_COLUMN,
   FIRST_CONDITION,
   GLYPHS,
   GREATEST_MAX,
@@ -36,7 +37,7 @@ export interface Sound {
   readonly cost: number
   /** How far the farthest neighbour is away; 0 without any. */
   readonly reach: number
-  /** Indexes of the fields that it loads, stores, and reads of neighbours, or `STATUS`; ascending. */
+  /** Indexes of the fields that it loads, stores, and reads of neighbours, or `STATUS`; it loads columns, too. Ascending. */
   readonly loads: readonly number[]
   readonly stores: readonly number[]
   readonly nears: readonly number[]
@@ -83,14 +84,14 @@ const STORE = numberOf('store')
 const X = numberOf('x')
 const Y = numberOf('y')
 
-/** `fields` is how many the grid has. */
-export function verify({ code, pool, outputs }: Program, fields: number): Verdict {
+/** `fields` is how many the grid has, `columns` how many come with the cells. */
+export function verify({ code, pool, outputs }: Program, fields: number, columns = 0): Verdict {
   const count = code.length / MICROGLYPH_BYTES
   if (count === 0 || !Number.isInteger(count)) return unsound(0, 'no whole microglyphs')
   if (count > MICROGLYPHS_MAX) return unsound(0, `more than ${MICROGLYPHS_MAX} microglyphs`)
   const wrong = faultOfPool(pool) ?? faultOfOutputs(outputs)
   if (wrong !== undefined) return unsound(0, wrong)
-  return new Verifier(code, pool, outputs, fields).run(count)
+  return new Verifier({ code, pool, outputs }, fields, columns).run(count)
 }
 
 function unsound(at: number, message: string): Unsound {
@@ -129,6 +130,7 @@ class Verifier {
   readonly #pool: Float64Array
   readonly #outputs: readonly Output[]
   readonly #fields: number
+  readonly #columns: number
   /** Registers that were set, a bit each. */
   #numbers = 0
   #conditions = 0
@@ -142,11 +144,12 @@ class Verifier {
   /** The glyph that gives the output of each slot. */
   readonly #givers = new Map<number, number>()
 
-  constructor(code: Uint8Array, pool: Float64Array, outputs: readonly Output[], fields: number) {
+  constructor({ code, pool, outputs }: Program, fields: number, columns: number) {
     this.#code = code
     this.#pool = pool
     this.#outputs = outputs
     this.#fields = fields
+    this.#columns = columns
   }
 
   run(count: number): Verdict {
@@ -224,7 +227,7 @@ class Verifier {
   #faultOfOperand(kind: number, operand: number, at: number, glyph: number): string | undefined {
     switch (kind) {
       case FIELD:
-        if (operand !== STATUS && operand >= this.#fields) return 'no such field'
+        if (operand >= this.#fields && !this.#isOther(operand, glyph)) return 'no such field'
         ;(glyph === STORE ? this.#stores : this.#loads).add(operand)
         return undefined
       case NEIGHBOUR:
@@ -243,6 +246,12 @@ class Verifier {
       default:
         return operand === 0 ? undefined : 'an operand that means nothing'
     }
+  }
+
+  /** The status, or a column, which nothing stores to. */
+  #isOther(operand: number, glyph: number): boolean {
+    if (operand === STATUS) return true
+    return glyph !== STORE && operand >= FIRST_COLUMN && operand < FIRST_COLUMN + this.#columns
   }
 
   #faultOfNeighbour(field: number, a: number, b: number): string | undefined {

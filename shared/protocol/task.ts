@@ -11,8 +11,15 @@ import { findOperation, findTaskOperation, TASK_OPERATIONS } from '../operations
 import { boxOfIds } from '../operations/named-lsus.ts'
 import type { GridContext, Operation, Wire } from '../operations/operation.ts'
 import { OSL_WRITE } from '../operations/osl-program.ts'
-import { OSL_COST_MAX, type ProgramFacts, parseProgram } from '../operations/program.ts'
+import {
+  OSL_COST_MAX,
+  type ProgramFacts,
+  parseProgram,
+  type ResolvedProgram,
+} from '../operations/program.ts'
 import { PROGRAM } from '../operations/program-about.ts'
+import { scatter } from '../operations/scatter.ts'
+import { isOfProgram, parseScatterProgram } from '../operations/scatter-program.ts'
 import { decodeCbor } from './cbor.ts'
 import {
   DEADLINE_MS_DEFAULT,
@@ -193,16 +200,22 @@ function parseArgs(
   context: TaskContext,
 ): Parsed<Asked> {
   const given = input.args === undefined ? {} : input.args
+  const limits = { costMax: context.oslCostMax ?? OSL_COST_MAX }
   if (input.op === PROGRAM) {
-    const limits = { costMax: context.oslCostMax ?? OSL_COST_MAX }
-    const program = parseProgram(given, measured, context, limits)
-    if (!program.ok) return program
-    const { op, args, facts } = program.value
-    return { ok: true, value: { op, args, program: { as: PROGRAM, ...facts } } }
+    return asProgram(PROGRAM, parseProgram(given, measured, context, limits))
+  }
+  if (operation === scatter && isOfProgram(given)) {
+    return asProgram(scatter.name, parseScatterProgram(given, context, limits))
   }
   const args =
     operation.kind === 'items' ? operation.parse(given) : operation.parse(given, measured, context)
   return args.ok ? { ok: true, value: { op: operation.name, args: args.value } } : args
+}
+
+function asProgram(as: string, program: Parsed<ResolvedProgram>): Parsed<Asked> {
+  if (!program.ok) return program
+  const { op, args, facts } = program.value
+  return { ok: true, value: { op, args, program: { as, ...facts } } }
 }
 
 /** Around the LSUs that are named, for an operation that names them. */

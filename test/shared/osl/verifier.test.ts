@@ -4,7 +4,7 @@
  */
 import t from 'tap'
 import type { Field } from '../../../shared/grid/fields.ts'
-import { BY_CLASS_COST, GLYPHS, numberOf, STATUS } from '../../../shared/osl/codex.ts'
+import { BY_CLASS_COST, FIRST_COLUMN, GLYPHS, numberOf, STATUS } from '../../../shared/osl/codex.ts'
 import { compile } from '../../../shared/osl/compiler.ts'
 import {
   encodeMicroglyphs,
@@ -19,6 +19,8 @@ const FIELDS: readonly Field[] = [
   { name: 'a', type: 'f64' },
   { name: 'b', type: 'u8' },
 ]
+/** That come with the cells. */
+const COLUMNS = 1
 
 function programOf(source: string): Program {
   const result = compile(source, { fields: FIELDS, width: 32 })
@@ -160,7 +162,17 @@ const CASES: readonly (readonly [
   [
     'a field that is none',
     changed(write, 'field', { operand: 2 }),
-    { from: 'operand !== STATUS && operand >= this.#fields', to: 'false' },
+    { from: 'operand >= this.#fields && !this.#isOther(operand, glyph)', to: 'false' },
+  ],
+  [
+    'a column that is none',
+    changed(write, 'field', { operand: FIRST_COLUMN + COLUMNS }),
+    { from: 'operand < FIRST_COLUMN + this.#columns', to: 'true' },
+  ],
+  [
+    'a store to a column',
+    changed(write, 'store', { operand: FIRST_COLUMN }),
+    { from: 'glyph !== STORE && ', to: '' },
   ],
   [
     'the neighbour of a field that is none',
@@ -304,9 +316,10 @@ const CASES: readonly (readonly [
 ]
 
 t.test('what the compiler makes is sound, and each thing that is wrong is named', (t) => {
-  for (const program of SOUND) t.match(shipped.verify(program, FIELDS.length), { ok: true })
+  for (const program of SOUND)
+    t.match(shipped.verify(program, FIELDS.length, COLUMNS), { ok: true })
   for (const [what, program] of CASES) {
-    const verdict = shipped.verify(program, FIELDS.length)
+    const verdict = shipped.verify(program, FIELDS.length, COLUMNS)
     t.notOk(verdict.ok, what)
   }
   t.end()
@@ -316,10 +329,10 @@ t.test('a verifier that lacks a rule is noticed', async (t) => {
   for (const [what, program, { from, to }] of CASES) {
     const file = 'shared/osl/verifier.ts'
     const { verify } = (await loadEdited(file, [{ file, from, to }])) as typeof shipped
-    const verdict = shipped.verify(program, FIELDS.length)
+    const verdict = shipped.verify(program, FIELDS.length, COLUMNS)
     let other: unknown
     try {
-      other = verify(program, FIELDS.length)
+      other = verify(program, FIELDS.length, COLUMNS)
     } catch (error) {
       // What it let through broke it: that is noticed as well.
       other = error
