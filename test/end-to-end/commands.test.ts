@@ -130,6 +130,53 @@ t.test('a task may be a file, and items may be one', async (t) => {
   }
 })
 
+t.test(
+  'a program is checked against the grid, runs as a task, and does the same as here',
+  async (t) => {
+    const write = join(fleet.directory, 'write.osl')
+    const read = join(fleet.directory, 'read.osl')
+    writeFileSync(write, 'visits = x + $step × y where x < 20\nprecip = √visits\n')
+    writeFileSync(read, 'return far = argmax(visits)\nreturn all = sum(precip)\n')
+    t.match(await obelisk('osl', 'check', write), {
+      code: 0,
+      stdout: /^a write: .*, takes \$step\n$/,
+    })
+    const wrong = join(fleet.directory, 'wrong.osl')
+    writeFileSync(wrong, 'visits = precipp\n')
+    const drawn =
+      /^1:10: nothing is called "precipp"\n {2}visits = precipp\n {11}\^{7}\n {2}did you mean/
+    t.match(await obelisk('osl', 'check', wrong), { code: 1, stdout: '', stderr: drawn })
+    t.match(await obelisk('osl', 'run', wrong), { code: 1, stdout: '', stderr: drawn })
+    const unbound = { code: 1, stderr: '$step has no number: --with step=…\n' }
+    t.match(await obelisk('osl', 'run', write), unbound)
+
+    const region = ['--region', '4,30,40,10']
+    const flags = ['--with', 'step=3', ...region]
+    const written = await json(t, 0, 'osl', 'run', write, ...flags, '--id', 'program', '--wait')
+    t.match(written, { id: 'program', op: 'program', state: 'completed', value: { lsus: 400 } })
+    const explained = await json(t, 0, 'osl', 'explain', write)
+    t.equal(written.program.cost, explained.cost)
+    const { value } = await json(t, 0, 'osl', 'run', read, ...region, '--wait')
+    const grid = ['--local', '--grid', '64x64', '--fields', 'precip:f32,visits:i32']
+    const local = await said('osl', 'run', write, ...grid, ...flags, '--json')
+    const { visits, precip } = JSON.parse(local.stdout).fields
+    const csv = join(fleet.directory, 'visits.csv')
+    t.match(await obelisk('grid', 'get', 'visits', csv), { code: 0 })
+    const cells = readFileSync(csv, 'utf8')
+      .trim()
+      .split(/\r\n|,/)
+      .map(Number)
+    for (let y = 30; y < 40; y++) {
+      for (let x = 4; x < 20; x++) {
+        t.strictSame([cells[64 * y + x], visits[64 * y + x]], [x + 3 * y, x + 3 * y])
+      }
+    }
+    const sum = precip.reduce((all: number, one: number) => all + one, 0)
+    t.match(value.far, { x: 19, y: 39, value: 19 + 3 * 39 })
+    t.ok(Math.abs(value.all - sum) < 1e-6 * sum, `${value.all} is ${sum}`)
+  },
+)
+
 t.test('what the gateway refuses is exit code 1, with every problem', async (t) => {
   const wrong = ['task', 'submit', 'add', '--args', '{"field":"rain","speed":1}']
   const refused = await program(...wrong, ...HTTP)
