@@ -31,7 +31,7 @@ export interface Sound {
   readonly ok: true
   readonly kind: 'write' | 'read'
   readonly microglyphs: number
-  /** Microglyphs at the beginning that set constants: once a run. */
+  /** Microglyphs at the beginning that set constants in registers which nothing sets again: once a run. */
   readonly constants: number
   /** Units a cell. */
   readonly cost: number
@@ -136,6 +136,8 @@ class Verifier {
   #conditions = 0
   #cost = 0
   #constants = 0
+  /** Registers of numbers that the first microglyphs set to constants, a bit each. */
+  #constant = 0
   #reach = 0
   #isAlike = true
   readonly #loads = new Set<number>()
@@ -156,7 +158,7 @@ class Verifier {
     for (let index = 0; index < count; index++) {
       const fault = this.#faultAt(index * MICROGLYPH_BYTES)
       if (fault !== undefined) return unsound(index, fault)
-      if (this.#constants === index && this.#glyphAt(index) === CONST) this.#constants++
+      this.#followConstants(index)
     }
     const fault = this.#faultOfAll()
     if (fault !== undefined) return unsound(0, fault)
@@ -171,6 +173,21 @@ class Verifier {
       stores: ascending(this.#stores),
       nears: ascending(this.#nears),
       isAlike: this.#isAlike,
+    }
+  }
+
+  #followConstants(index: number): void {
+    const register = this.#code[index * MICROGLYPH_BYTES + 2]!
+    const isNumber = register < NUMBER_REGISTERS
+    if (isNumber && ((this.#constant >>> register) & 1) === 1) {
+      let first = 0
+      while (first < this.#constants && this.#code[first * MICROGLYPH_BYTES + 2] !== register) {
+        first++
+      }
+      this.#constants = first
+    } else if (this.#constants === index && this.#glyphAt(index) === CONST) {
+      this.#constants++
+      this.#constant |= 1 << register
     }
   }
 

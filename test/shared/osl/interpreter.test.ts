@@ -86,11 +86,11 @@ t.test('programs that write do to each cell what the tree says', (t) => {
 
     const program = bind(made.compiled, new Map(Object.entries(writer.parameters)))
     const interpreter = new Interpreter(program, made.sound, FIELDS)
-    interpreter.run(page, windowOf(geometry, tile, region), {
-      x: own.x,
-      y: own.y,
-      gridWidth: geometry.width,
-    })
+    // It runs over many tiles: what one leaves in registers is nothing to the next.
+    const other = TilePage.empty(createLayout(FIELDS, own.w * own.h))
+    const place = { x: own.x, y: own.y, gridWidth: geometry.width }
+    interpreter.run(other, windowOf(geometry, tile, own), place)
+    interpreter.run(page, windowOf(geometry, tile, region), place)
     for (const [field, { name }] of [...FIELDS, { name: 'status' }].entries()) {
       const one = page.valueOf(field)
       for (let at = 0; at < own.w * own.h; at++) {
@@ -106,5 +106,21 @@ t.test('programs that write do to each cell what the tree says', (t) => {
     }
   }
   t.ok(run > PROGRAMS / 2, `${run} of ${PROGRAMS} programs ran`)
+  t.end()
+})
+
+t.test('a constant that comes first and does not keep its register is set for each tile', (t) => {
+  const geometry = GEOMETRIES[0]!
+  const used = Array.from({ length: 12 }, (_, at) => `(b * ${at + 3} + b - ${at + 3})`)
+  const { compiled: made, sound } = compiled(`a = 2 - b + ${used.join(' + ')}`, geometry.width)!
+  t.equal(sound.constants, 12)
+  const interpreter = new Interpreter(bind(made, new Map()), sound, FIELDS)
+  for (const tile of [0, 1]) {
+    const page = TilePage.empty(createLayout(FIELDS, geometry.tileLsus(tile)))
+    page.column(1).fill(1)
+    const window = windowOf(geometry, tile, geometry.whole)
+    interpreter.run(page, window, { x: 0, y: 0, gridWidth: geometry.width })
+    t.equal(page.column(0)[0], 1 + 12, `tile ${tile}`)
+  }
   t.end()
 })
