@@ -48,12 +48,12 @@ export const PROGRAM_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'a program that asks for the place does the same to all tiles',
+    name: 'a program that asks for the place does the same to equal cells',
     edits: [
       {
-        file: 'shared/operations/osl-write.ts',
-        from: '...(sound.isAlike ? { isAlike: true } : {}),',
-        to: 'isAlike: true,',
+        file: 'shared/osl/verifier.ts',
+        from: 'if (glyph === X || glyph === Y || operandKind === NEIGHBOUR) this.#isAlike = false',
+        to: '',
       },
     ],
   },
