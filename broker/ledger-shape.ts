@@ -1,5 +1,5 @@
 /** What a ledger that is there asks of the configuration: its tiles lie on the nodes in one shape, which stays. */
-import { fieldTypeOf, formatFields } from '../shared/grid/fields.ts'
+import { type Field, fieldTypeOf, findField, formatColumns } from '../shared/grid/fields.ts'
 import { ConfigError, type Source } from '../shared/runtime/config.ts'
 import { type GATEWAY_OPTIONS, type GatewayConfig, minInSyncProblem } from './config.ts'
 import { type IdentityRecord, wasRebuilt } from './core/ledger-records.ts'
@@ -11,16 +11,27 @@ type Shape = Pick<GatewayConfig, (typeof FIXED)[number]>
 const FORMATS: { readonly [K in keyof Shape]: (value: Shape[K]) => string } = {
   grid: ({ width, height }) => `${width}x${height}`,
   tile: String,
-  fields: formatFields,
+  fields: formatColumns,
   replicas: String,
 }
 
-/** The configuration, but with the shape of the ledger, if there is one. */
+/**
+ * The configuration, but with the shape of the ledger, if there is one. What stands for no data is no part of it:
+ * where fields are given, they say that.
+ */
 export function withShapeOf(
   known: IdentityRecord | undefined,
   config: GatewayConfig,
+  { areFieldsGiven = false }: { areFieldsGiven?: boolean } = {},
 ): GatewayConfig {
-  return known === undefined ? config : { ...config, ...shapeOf(known) }
+  if (known === undefined) return config
+  const shape = shapeOf(known)
+  if (!areFieldsGiven) return { ...config, ...shape }
+  const fields = shape.fields.map(({ name, type }): Field => {
+    const given = findField(config.fields, name)
+    return given?.type === type ? given : { name, type }
+  })
+  return { ...config, ...shape, fields }
 }
 
 /** Throws ConfigError when something else is asked for than what is `settled`. */
@@ -44,7 +55,7 @@ export function assertShape(
 }
 
 function shapeOf({ grid: { width, height, tile }, fields, replicas }: IdentityRecord): Shape {
-  const own = fields.map(({ name, type }) => ({ name, type: fieldTypeOf(type) ?? type }))
+  const own = fields.map(({ type, ...rest }) => ({ ...rest, type: fieldTypeOf(type) ?? type }))
   return { grid: { width, height }, tile, fields: own, replicas }
 }
 

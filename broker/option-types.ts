@@ -25,7 +25,7 @@ export const grid = text<{ readonly width: number; readonly height: number }>({
 })
 
 export const fields = text<readonly Field[]>({
-  placeholder: '<name:type,…>',
+  placeholder: '<name:type[:nodata=number],…>',
   example: 'temp:f32,visits:i32',
   range: 'types u8, i32, f32, f64',
   parse(given) {

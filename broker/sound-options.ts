@@ -20,7 +20,7 @@ export function soundOptions(
   { file, sources }: Pick<Running<typeof GATEWAY_OPTIONS>, 'file' | 'sources'>,
   isSecured: boolean,
 ): SoundOptions {
-  const settled = withShapeOf(known, config)
+  const settled = withShapeOf(known, config, { areFieldsGiven: sources.fields !== 'default' })
   const [options, ends] = allSound(
     () => coordinatorOptions(settled, file),
     () => bridgeEnds(config, isSecured),

@@ -58,7 +58,8 @@ export class Coordinator {
     context.now = now
     context.startedMs = now.monotonicMs
     context.resumeLedgerTime(contents)
-    context.changeIdentity({ term: context.identity.term + 1 })
+    const { fields } = context.options.grid
+    context.changeIdentity({ term: context.identity.term + 1, fields })
     for (const { key, value } of contents.placement) {
       context.placement.restoreChunk(Number(key), value)
     }

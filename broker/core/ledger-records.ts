@@ -19,7 +19,7 @@
  *   upgrade    'latest'       the boards' next version, and how far it has come
  *   upgradeNode node id       what became of a node in the last upgrade that it was a target of
  */
-import type { FieldType } from '../../shared/grid/fields.ts'
+import type { Field } from '../../shared/grid/fields.ts'
 import type { Rule } from '../../shared/operations/rule-book.ts'
 import type { ControlOrder } from '../../shared/protocol/control-entries.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
@@ -28,7 +28,8 @@ import type { MoveReason } from './state/move-table.ts'
 export interface IdentityRecord {
   readonly ledgerId: string
   readonly grid: { readonly width: number; readonly height: number; readonly tile: number }
-  readonly fields: readonly { readonly name: string; readonly type: FieldType }[]
+  /** Their names and types stay; what stands for no data is as at the last start. */
+  readonly fields: readonly Field[]
   readonly replicas: number
   /** Counts the starts of the gateway on this ledger. */
   readonly term: number

@@ -8,6 +8,8 @@ export type FieldType = 'u8' | 'i32' | 'f32' | 'f64'
 export interface Field {
   readonly name: string
   readonly type: FieldType
+  /** What a cell holds of which nothing is known. Pages and nodes do not know it: what a task asks for says it. */
+  readonly nodata?: number
 }
 
 export type Column = Uint8Array | Int32Array | Float32Array | Float64Array
@@ -33,17 +35,23 @@ export function fieldTypeOf(text: string): FieldType | undefined {
   return FIELD_TYPES.find((type) => type === text)
 }
 
-/** Parses `name:type,name:type`. Returns the problems instead of fields when there are any. */
+/** `nodata=-9999`. */
+const NODATA = /^nodata=(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)$/
+
+/** Parses `name:type,name:type:nodata=number`. Returns the problems instead of fields when there are any. */
 export function parseFields(text: string): { fields: Field[] } | { problems: string[] } {
   const fields: Field[] = []
   const problems: string[] = []
   const parts = text.split(',')
   if (parts.length > FIELDS_MAX) return { problems: [`more than ${FIELDS_MAX} fields`] }
   for (const part of parts) {
-    const [name = '', typeText = '', ...rest] = part.trim().split(':')
+    const [name = '', typeText = '', nodataText, ...rest] = part.trim().split(':')
     const type = fieldTypeOf(typeText)
-    if (!NAME.test(name) || rest.length > 0) {
-      problems.push(`"${part.trim()}" is not name:type with a lower-case name of 1 to 32 letters`)
+    const nodata = nodataText === undefined ? undefined : NODATA.exec(nodataText)
+    if (!NAME.test(name) || nodata === null || rest.length > 0) {
+      problems.push(
+        `"${part.trim()}" is not name:type or name:type:nodata=number with a lower-case name of 1 to 32 letters`,
+      )
     } else if (type === undefined) {
       problems.push(
         `field "${name}" has the unknown type "${typeText}" (${FIELD_TYPES.join(', ')})`,
@@ -52,15 +60,28 @@ export function parseFields(text: string): { fields: Field[] } | { problems: str
       problems.push(`field "${name}" is a reserved name`)
     } else if (findField(fields, name) !== undefined) {
       problems.push(`field "${name}" is named twice`)
-    } else {
+    } else if (nodata === undefined) {
       fields.push({ name, type })
+    } else if (takes(type, Number(nodata[1]))) {
+      fields.push({ name, type, nodata: held(type, Number(nodata[1])) })
+    } else {
+      problems.push(`field "${name}" is ${type}, which is never ${nodata[1]}`)
     }
   }
   return problems.length > 0 ? { problems } : { fields }
 }
 
 export function formatFields(fields: readonly Field[]): string {
-  return fields.map((field) => `${field.name}:${field.type}`).join(',')
+  return fields
+    .map(({ name, type, nodata }) => {
+      return `${name}:${type}${nodata === undefined ? '' : `:nodata=${nodata}`}`
+    })
+    .join(',')
+}
+
+/** What pages are made by, which is what a ledger and its nodes agree on: names and types. */
+export function formatColumns(fields: readonly Field[]): string {
+  return fields.map(({ name, type }) => `${name}:${type}`).join(',')
 }
 
 export function findField(fields: readonly Field[], name: string): Field | undefined {

@@ -11,7 +11,7 @@ export const ANSWERS = ['mean', 'min', 'max'] as const
 export type Answer = (typeof ANSWERS)[number]
 
 /** What a node gives of it. */
-export type Source = Answer | 'sum'
+export type Source = Answer | 'sum' | 'count'
 
 /** Where a square has several tiles, each gives its sum for the mean. */
 export function sourceOf(answer: Answer, hasSeveral: boolean): Source {
@@ -25,6 +25,8 @@ export interface OverviewPartial extends Wire {
   readonly sum?: Uint8Array
   readonly min?: Uint8Array
   readonly max?: Uint8Array
+  /** How many of its LSUs do not hold nodata; there if the arguments say which. Of none, its numbers are 0. */
+  readonly count?: Uint8Array
 }
 
 /** LSUs of a tile, from `left` to before `right` in the rows from `top` to before `bottom`. */
@@ -37,33 +39,47 @@ interface Square {
 
 interface Cells extends Square {
   readonly column: Column
+  /** What is left out; NaN for nothing, as no number is equal to it. */
+  readonly none: number
   readonly stride: number
 }
 
 export function runOverview(
-  { field, step, of }: { field: number; step: number; of: readonly Answer[] },
+  {
+    field,
+    step,
+    of,
+    nodata,
+  }: { field: number; step: number; of: readonly Answer[]; nodata?: number },
   { fields, geometry }: GridContext,
 ): ReadRun {
   const sumOf = sumFor(fields[field]!.type)
   const hasSeveral = step > geometry.tile
+  const none = nodata ?? Number.NaN
   const tiles: number[] = []
   // Its own words, not those that came with the message (decision 0017).
   const folds = ANSWERS.filter((answer) => of.includes(answer)).map((answer) => {
     return { source: sourceOf(answer, hasSeveral), into: [] as number[] }
   })
+  const counts: number[] = []
   const sumOfSame = sumsOfSame()
   const visitSame = (value: number, square: Square): void => {
-    const lsus = lsusOf(square)
+    const lsus = value === none ? 0 : lsusOf(square)
+    counts.push(lsus)
     for (const { source, into } of folds) {
-      if (source === 'min' || source === 'max') into.push(value)
+      if (lsus === 0) into.push(0)
+      else if (source === 'min' || source === 'max') into.push(value)
       else into.push(sumOfSame(value, lsus) / (source === 'sum' ? 1 : lsus))
     }
   }
   const visitSquare = (cells: Cells): void => {
+    const lsus = nodata === undefined ? lsusOf(cells) : countOf(cells)
+    counts.push(lsus)
     for (const { source, into } of folds) {
-      if (source === 'min') into.push(leastOf(cells))
+      if (lsus === 0) into.push(0)
+      else if (source === 'min') into.push(leastOf(cells))
       else if (source === 'max') into.push(greatestOf(cells))
-      else into.push(sumOf(cells) / (source === 'sum' ? 1 : lsusOf(cells)))
+      else into.push(sumOf(cells) / (source === 'sum' ? 1 : lsus))
     }
   }
   return {
@@ -76,11 +92,12 @@ export function runOverview(
       }
       const column = cells.column(field)
       const { stride } = window
-      eachSquare(window, step, (square) => visitSquare({ ...square, column, stride }))
+      eachSquare(window, step, (square) => visitSquare({ ...square, column, stride, none }))
     },
     finish(): OverviewPartial {
       const columns = folds.map(({ source, into }) => [source, pack(source, into)])
-      return { tiles: packTiles(tiles), ...Object.fromEntries(columns) }
+      const count = nodata === undefined ? {} : { count: pack('count', counts) }
+      return { tiles: packTiles(tiles), ...Object.fromEntries(columns), ...count }
     },
   }
 }
@@ -135,39 +152,55 @@ function sumFor(type: FieldType): (cells: Cells) => number {
   return type === 'f64' ? boundedSumOf : plainSumOf
 }
 
-function plainSumOf({ column, stride, left, right, top, bottom }: Cells): number {
-  let sum = 0
-  for (let row = top * stride; row < bottom * stride; row += stride) {
-    for (let at = row + left; at < row + right; at++) sum += column[at]!
-  }
-  return sum
-}
-
-function boundedSumOf({ column, stride, left, right, top, bottom }: Cells): number {
-  const { min, max } = RANGES.f32
+function plainSumOf({ column, stride, left, right, top, bottom, none }: Cells): number {
   let sum = 0
   for (let row = top * stride; row < bottom * stride; row += stride) {
     for (let at = row + left; at < row + right; at++) {
       const value = column[at]!
-      sum += value > max ? max : value < min ? min : value
+      if (value !== none) sum += value
     }
   }
   return sum
 }
 
-function leastOf({ column, stride, left, right, top, bottom }: Cells): number {
+/** Those that do not hold nodata. */
+function countOf({ column, stride, left, right, top, bottom, none }: Cells): number {
+  let count = 0
+  for (let row = top * stride; row < bottom * stride; row += stride) {
+    for (let at = row + left; at < row + right; at++) if (column[at] !== none) count++
+  }
+  return count
+}
+
+function boundedSumOf({ column, stride, left, right, top, bottom, none }: Cells): number {
+  const { min, max } = RANGES.f32
+  let sum = 0
+  for (let row = top * stride; row < bottom * stride; row += stride) {
+    for (let at = row + left; at < row + right; at++) {
+      const value = column[at]!
+      if (value !== none) sum += value > max ? max : value < min ? min : value
+    }
+  }
+  return sum
+}
+
+function leastOf({ column, stride, left, right, top, bottom, none }: Cells): number {
   let least = Number.POSITIVE_INFINITY
   for (let row = top * stride; row < bottom * stride; row += stride) {
-    for (let at = row + left; at < row + right; at++) if (column[at]! < least) least = column[at]!
+    for (let at = row + left; at < row + right; at++) {
+      const value = column[at]!
+      if (value < least && value !== none) least = value
+    }
   }
   return least
 }
 
-function greatestOf({ column, stride, left, right, top, bottom }: Cells): number {
+function greatestOf({ column, stride, left, right, top, bottom, none }: Cells): number {
   let greatest = Number.NEGATIVE_INFINITY
   for (let row = top * stride; row < bottom * stride; row += stride) {
     for (let at = row + left; at < row + right; at++) {
-      if (column[at]! > greatest) greatest = column[at]!
+      const value = column[at]!
+      if (value > greatest && value !== none) greatest = value
     }
   }
   return greatest

@@ -5,7 +5,8 @@
  *
  * Up to the tile's side a square lies in one tile, and the node that answers for the tile gives its
  * final numbers. Above, a node gives the sum of each tile, and the gateway adds these in the order of
- * the tiles: so a value does not depend on which node answered for which tile, nor on the order of parts.
+ * the tiles: so a value does not depend on which node answered for which tile, nor on the order of parts. LSUs that hold
+ * the field's nodata are left out; nodes count the others then.
  */
 import * as v from 'valibot'
 import { bytesOfColumn, columnFromBytes, FIELD_BYTES } from '../grid/fields.ts'
@@ -48,9 +49,11 @@ export interface OverviewArgs extends Wire {
   readonly of: readonly Answer[]
   /** Tiles of which every copy is lost are left out. */
   readonly holes: boolean
+  /** LSUs that hold this are left out. */
+  readonly nodata?: number
 }
 
-const PARTIAL_KEYS = ['tiles', 'mean', 'sum', 'min', 'max'] as const
+const PARTIAL_KEYS = ['tiles', 'mean', 'sum', 'min', 'max', 'count'] as const
 const NO_BYTES = new Uint8Array(0)
 
 const schema = v.strictObject({
@@ -93,28 +96,32 @@ export const overview: ReadOperation = {
     const picture = { width: width ?? PICTURE_SIDE, height: height ?? PICTURE_SIDE }
     const chosen = step ?? (region === undefined ? tile : leastStep(region, tile, picture))
     const index = context.fields.indexOf(field)
-    return { ok: true, value: { field: index, step: chosen, of, holes } satisfies OverviewArgs }
+    const nodata = field.nodata === undefined ? {} : { nodata: field.nodata }
+    const args = { field: index, step: chosen, of, holes, ...nodata }
+    return { ok: true, value: args satisfies OverviewArgs }
   },
   fieldsOf: (args) => [(args as OverviewArgs).field],
   leavesHoles: (args) => (args as OverviewArgs).holes,
   resultBytesPerTile(args, { geometry }) {
-    const { step, of } = args as OverviewArgs
+    const { step } = args as OverviewArgs
     const squares = step < geometry.tile ? (geometry.tile / step) ** 2 : 1
-    const each = of.map((name) => bytesOf(sourceOf(name, step > geometry.tile)))
+    const each = sourcesOf(args as OverviewArgs, geometry.tile).map(bytesOf)
     return TILE_ID_BYTES + squares * each.reduce((sum, bytes) => sum + bytes, 0)
   },
   run: (args, context) => runOverview(args as OverviewArgs, context),
   faultOf(partial, asked, context) {
-    const { step, of } = asked.args as OverviewArgs
+    const sources = sourcesOf(asked.args as OverviewArgs, context.geometry.tile)
     const { tiles, ...given } = partial
     if (!areTiles(tiles, asked.tiles)) return 'it is not of the tiles that were asked for'
-    if (Object.keys(given).length !== of.length) return 'it has not what was asked of each square'
+    if (Object.keys(given).length !== sources.length)
+      return 'it has not what was asked of each square'
     const count = recordsOf(asked, context)
-    const isSound = of.every((answer) => {
-      const name = sourceOf(answer, step > context.geometry.tile)
+    const isSound = sources.every((name) => {
       const bytes = given[name]
       if (!(bytes instanceof Uint8Array) || bytes.length !== count * bytesOf(name)) return false
-      return unpack(name, bytes).every((number) => Number.isFinite(number))
+      return unpack(name, bytes).every((number) => {
+        return Number.isFinite(number) && (name !== 'count' || isCount(number, asked.lsus))
+      })
     })
     return isSound ? undefined : 'it has not the numbers of its squares'
   },
@@ -125,11 +132,12 @@ export const overview: ReadOperation = {
     )
   },
   finish(rounds, args, region, context) {
-    const { field, step, of, holes } = args as OverviewArgs
+    const { field, step, of, holes, nodata } = args as OverviewArgs
     // With holes there may have been nobody to ask.
     const { tiles = NO_BYTES, ...columns } = rounds[0] as Partial<OverviewPartial>
     const squares = squaresOf(region, step)
     const placed = new PlacedSquares(unpackTiles(tiles), squares, region, context.geometry)
+    if (nodata !== undefined) placed.countOnly(unpack('count', columns.count ?? NO_BYTES))
     const numbers = of.map((name) => {
       const from = sourceOf(name, step > context.geometry.tile)
       const joined = placed.join(name, unpack(from, columns[from] ?? NO_BYTES))
@@ -142,6 +150,16 @@ export const overview: ReadOperation = {
       ...(holes ? { count: bytesOfColumn(Float32Array.from(placed.counts)) } : {}),
     }
   },
+}
+
+/** What a node gives of each square. */
+function sourcesOf({ step, of, nodata }: OverviewArgs, tile: number): Source[] {
+  const sources = of.map((answer) => sourceOf(answer, step > tile))
+  return nodata === undefined ? sources : [...sources, 'count']
+}
+
+function isCount(number: number, max: number): boolean {
+  return Number.isInteger(number) && number >= 0 && number <= max
 }
 
 function parseAnswers(given: unknown[] | undefined, problems: Problem[]): Answer[] {

@@ -9,12 +9,12 @@ import type { Answer } from './overview-run.ts'
 import { countSquares, type Squares, squaresOf } from './squares.ts'
 
 export class PlacedSquares {
-  /** LSUs of the region in each square, of the tiles that are there; row-major. */
+  /** LSUs of the region in each square, of the tiles that are there, without those that hold nodata; row-major. */
   readonly counts: Float64Array
   readonly #hasSeveral: boolean
   /** In the order of tiles: which record is next, and of which square it is. */
-  readonly #records: Int32Array
-  readonly #places: Int32Array
+  #records: Int32Array
+  #places: Int32Array
 
   /** `tiles` touch the region, each stands there once, in the order of their records. */
   constructor(tiles: Uint32Array, squares: Squares, region: Region, geometry: Geometry) {
@@ -53,6 +53,18 @@ export class PlacedSquares {
         }
       }
     }
+  }
+
+  /** Says how many LSUs each record is of, where that is not all: one that is of none does not count. */
+  countOnly(lsus: ArrayLike<number>): void {
+    const { counts } = this
+    const records = this.#records
+    const places = this.#places
+    counts.fill(0)
+    for (let at = 0; at < places.length; at++) counts[places[at]!]! += lsus[records[at]!]!
+    const isThere = (_: number, at: number): boolean => lsus[records[at]!]! > 0
+    this.#places = places.filter(isThere)
+    this.#records = records.filter(isThere)
   }
 
   /** Of `numbers`, one a record; NaN where there is no LSU. */

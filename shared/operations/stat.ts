@@ -1,6 +1,7 @@
 /**
  * `stat`: count, sum, extremes, mean and population variance of a field over every LSU of the region,
- * with a histogram from min to max when `bins` is given (a second round, once min and max are known).
+ * with a histogram from min to max when `bins` is given (a second round, once min and max are known). LSUs that hold
+ * the field's nodata are counted apart.
  *
  * A node gives the exact sum of its part's values and that of their squares; the gateway adds these up
  * and rounds once. So a value is right to the last bit, and does not depend on which node answered for
@@ -27,6 +28,8 @@ interface StatArgs extends Wire {
   /** Index of the field. */
   readonly field: number
   readonly bins?: number
+  /** LSUs that hold this are left out. */
+  readonly nodata?: number
   /** Of the second round: the range that the bins cut. */
   readonly range?: [min: number, max: number]
 }
@@ -34,7 +37,10 @@ interface StatArgs extends Wire {
 /** Round one. */
 interface MomentsPartial extends Wire {
   readonly tiles: Uint8Array
+  /** Of no LSU, both extremes are 0. */
   readonly count: number
+  /** LSUs that hold nodata; there if the arguments say which. An older node leaves it out, and so is no answer. */
+  readonly missing?: number
   readonly min: number
   readonly max: number
   /** Packed integers, in units of 2^-1074 and 2^-2148; as they are once they were merged. */
@@ -45,6 +51,7 @@ interface MomentsPartial extends Wire {
 /** Round two: LSUs in each bin. */
 interface CountsPartial extends Wire {
   readonly counts: Uint8Array
+  readonly missing?: number
 }
 
 const schema = v.strictObject({
@@ -68,8 +75,13 @@ export const stat: ReadOperation = {
     const field = namedField(input, context.fields, problems)
     if (!shape.ok || field === undefined || problems.length > 0) return { ok: false, problems }
     const { bins } = shape.value
-    const index = context.fields.indexOf(field)
-    return { ok: true, value: bins === undefined ? { field: index } : { field: index, bins } }
+    const { nodata } = field
+    const args = {
+      field: context.fields.indexOf(field),
+      ...(bins === undefined ? {} : { bins }),
+      ...(nodata === undefined ? {} : { nodata }),
+    }
+    return { ok: true, value: args satisfies StatArgs }
   },
   fieldsOf: (args) => [(args as StatArgs).field],
   resultBytesPerTile: () => 4,
@@ -79,15 +91,18 @@ export const stat: ReadOperation = {
     return runMoments(args as StatArgs, context.geometry.tile ** 2)
   },
   faultOf(partial, { args, tiles, lsus }) {
-    const { bins, range } = args as StatArgs
+    const { bins, range, nodata } = args as StatArgs
+    const missing = partial.missing ?? 0
+    const saysMissing = (partial.missing !== undefined) === (nodata !== undefined)
+    if (!saysMissing || !isWhole(missing, lsus)) return 'it does not say what is missing'
     if (range !== undefined) {
       const { counts } = partial as Partial<CountsPartial>
       const isOfBins = counts instanceof Uint8Array && counts.length === 8 * bins!
       const total = isOfBins ? unpackNumbers(counts).reduce((sum, count) => sum + count, 0) : 0
-      return total === lsus ? undefined : 'its bins do not hold what was asked for'
+      return total + missing === lsus ? undefined : 'its bins do not hold what was asked for'
     }
     const { tiles: packed, count, min, max, sum, squares } = partial as Partial<MomentsPartial>
-    const isOfTiles = areTiles(packed, tiles) && count === lsus
+    const isOfTiles = areTiles(packed, tiles) && isWhole(count, lsus) && count + missing === lsus
     if (!isOfTiles) return 'it is not of the tiles that were asked for'
     const isSound =
       Number.isFinite(min) &&
@@ -103,32 +118,40 @@ export const stat: ReadOperation = {
       unpackNumbers((right as CountsPartial).counts).forEach((count, index) => {
         sums[index] = sums[index]! + count
       })
-      return { counts: packNumbers(sums) } satisfies CountsPartial
+      return { counts: packNumbers(sums), ...addedMissing(left, right) } satisfies CountsPartial
     }
     const a = left as MomentsPartial
     const b = right as MomentsPartial
+    const extremes = [a, b].filter(({ count }) => count > 0)
     return {
       tiles: concatBytes([a.tiles, b.tiles]),
       count: a.count + b.count,
-      min: Math.min(a.min, b.min),
-      max: Math.max(a.max, b.max),
+      ...addedMissing(left, right),
+      min: extremes.reduce((least, { min }) => Math.min(least, min), extremes[0]?.min ?? 0),
+      max: extremes.reduce((greatest, { max }) => Math.max(greatest, max), extremes[0]?.max ?? 0),
       sum: integerOf(a.sum) + integerOf(b.sum),
       squares: integerOf(a.squares) + integerOf(b.squares),
     } satisfies MomentsPartial
   },
   nextRound(total, args) {
-    const { field, bins, range } = args as StatArgs
-    if (bins === undefined || range !== undefined) return undefined
-    const { min, max } = total as MomentsPartial
-    return { field, bins, range: [min, max] } satisfies StatArgs
+    const { bins, range } = args as StatArgs
+    const { count, min, max } = total as MomentsPartial
+    if (bins === undefined || range !== undefined || count === 0) return undefined
+    return { ...args, range: [min, max] }
   },
   finish(rounds, args) {
     const { bins } = args as StatArgs
-    const { count, min, max, ...packed } = rounds[0] as MomentsPartial
+    const { count, missing, min, max, ...packed } = rounds[0] as MomentsPartial
     const [sum, squares] = [integerOf(packed.sum), integerOf(packed.squares)]
     const n = BigInt(count)
+    const counts = { count, ...(missing === undefined ? {} : { missing }) }
+    if (count === 0) {
+      const none = { sum: 0, min: null, max: null, mean: null, variance: null }
+      const histogram = bins === undefined ? {} : { histogram: { edges: [], counts: [] } }
+      return { ...counts, ...none, ...histogram }
+    }
     const value = {
-      count,
+      ...counts,
       sum: nearest(sum, 1n, SUM_EXPONENT),
       min,
       max,
@@ -136,8 +159,8 @@ export const stat: ReadOperation = {
       variance: nearest(n * squares - sum * sum, n * n, 2 * SUM_EXPONENT),
     }
     if (bins === undefined) return value
-    const counts = Array.from(unpackNumbers((rounds[1] as CountsPartial).counts))
-    return { ...value, histogram: { edges: edgesOf(min, max, bins), counts } }
+    const inBins = Array.from(unpackNumbers((rounds[1] as CountsPartial).counts))
+    return { ...value, histogram: { edges: edgesOf(min, max, bins), counts: inBins } }
   },
 }
 
@@ -168,18 +191,34 @@ export function binOf(value: number, edges: readonly number[]): number {
   return low
 }
 
-function runMoments({ field }: StatArgs, lsusMax: number): ReadRun {
+function isWhole(value: unknown, max: number): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= max
+}
+
+function addedMissing(left: Wire, right: Wire): { missing?: number } {
+  if (left.missing === undefined) return {}
+  return { missing: (left.missing as number) + (right.missing as number) }
+}
+
+function runMoments({ field, nodata }: StatArgs, lsusMax: number): ReadRun {
   const tiles: number[] = []
   const values = new Float64Array(lsusMax)
   const words = new Int32Array(values.buffer)
   const sums = new ExactSums()
+  // No number is equal to it.
+  const none = nodata ?? Number.NaN
   let count = 0
+  let missing = 0
   let min = Number.POSITIVE_INFINITY
   let max = Number.NEGATIVE_INFINITY
   return {
     visit(cells, window) {
       tiles.push(window.tile)
       const one = cells.valueOf(field)
+      if (one === none) {
+        missing += window.w * window.h
+        return
+      }
       if (one !== undefined) {
         values[0] = one
         if (one < min) min = one
@@ -196,6 +235,7 @@ function runMoments({ field }: StatArgs, lsusMax: number): ReadRun {
         const start = (window.top + row) * window.stride + window.left
         for (let at = start; at < start + window.w; at++) {
           const value = column[at]!
+          if (value === none) continue
           values[lsus++] = value
           if (value < low) low = value
           if (value > high) high = value
@@ -205,35 +245,49 @@ function runMoments({ field }: StatArgs, lsusMax: number): ReadRun {
       max = high
       sums.add(words, lsus)
       count += lsus
+      missing += window.w * window.h - lsus
     },
     finish: (): MomentsPartial => ({
       tiles: packTiles(tiles),
       count,
-      min,
-      max,
+      ...(nodata === undefined ? {} : { missing }),
+      ...(count === 0 ? { min: 0, max: 0 } : { min, max }),
       sum: packInteger(sums.sum),
       squares: packInteger(sums.squares),
     }),
   }
 }
 
-function runCounts({ field, bins }: StatArgs, [low, high]: [number, number]): ReadRun {
+function runCounts({ field, bins, nodata }: StatArgs, [low, high]: [number, number]): ReadRun {
   const edges = edgesOf(low, high, bins!)
   const counts = new Float64Array(bins!)
+  const none = nodata ?? Number.NaN
+  let missing = 0
   return {
     visit(cells, window) {
       const one = cells.valueOf(field)
+      if (one === none) {
+        missing += window.w * window.h
+        return
+      }
       if (one !== undefined) {
         const bin = binOf(one, edges)
         counts[bin] = counts[bin]! + window.w * window.h
         return
       }
       eachValue(cells.column(field), window, (value) => {
+        if (value === none) {
+          missing++
+          return
+        }
         const bin = binOf(value, edges)
         counts[bin] = counts[bin]! + 1
       })
     },
-    finish: (): CountsPartial => ({ counts: packNumbers(counts) }),
+    finish: (): CountsPartial => ({
+      counts: packNumbers(counts),
+      ...(nodata === undefined ? {} : { missing }),
+    }),
   }
 }
 

@@ -91,6 +91,9 @@ class Compiler {
   constructor(grid: OslGrid, brokenNames: ReadonlySet<string>) {
     this.#grid = grid
     this.#names = new Names(grid.fields, brokenNames)
+    for (const [index, { nodata }] of grid.fields.entries()) {
+      if (nodata !== undefined) this.#nodata.set(index, nodata)
+    }
   }
 
   run(

@@ -18,7 +18,8 @@ const KNOWN: IdentityRecord = {
 async function settle(known: IdentityRecord | undefined, ...argv: readonly string[]) {
   const loaded = await loadConfig(GATEWAY, ['--config', '/dev/null', ...argv], {})
   if (loaded.kind === 'help') throw new Error('help')
-  const settled = withShapeOf(known, loaded.values)
+  const areFieldsGiven = loaded.sources.fields !== 'default'
+  const settled = withShapeOf(known, loaded.values, { areFieldsGiven })
   assertShape(settled, loaded.values, loaded.sources)
   return settled
 }
@@ -51,6 +52,18 @@ t.test('what is given and is the same is taken', async (t) => {
   const flags = ['--grid=64x32', '--tile=8', '--fields=rain:f32', '--replicas=3']
   t.equal((await settle(KNOWN, ...flags)).tile, 8)
   t.match(await settle(KNOWN, '--fields', 'rain:f32'), { grid: { width: 64 }, replicas: 3 })
+})
+
+t.test('what stands for no data may change, and stays where fields are not given', async (t) => {
+  const known: IdentityRecord = { ...KNOWN, fields: [{ name: 'rain', type: 'f32', nodata: -1 }] }
+  const fieldsOf = async (from: IdentityRecord, ...argv: readonly string[]) =>
+    (await settle(from, ...argv)).fields
+  t.strictSame(await fieldsOf(known), known.fields)
+  t.strictSame(await fieldsOf(KNOWN, '--fields=rain:f32:nodata=-1'), known.fields)
+  t.strictSame(await fieldsOf(known, '--fields=rain:f32:nodata=-2'), [
+    { name: 'rain', type: 'f32', nodata: -2 },
+  ])
+  t.strictSame(await fieldsOf(known, '--fields=rain:f32'), KNOWN.fields)
 })
 
 t.test('what is given and differs is refused, all of it at once', async (t) => {

@@ -46,6 +46,9 @@ class CellEvaluator {
     this.#before = before
     this.#at = at
     this.#with = values
+    for (const { name, nodata } of cells.fields) {
+      if (nodata !== undefined) this.#nodata.set(name, nodata)
+    }
   }
 
   statement(statement: Statement): void {

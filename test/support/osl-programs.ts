@@ -7,6 +7,7 @@ export const OSL_FIELDS: readonly Field[] = [
   { name: 'b', type: 'f32' },
   { name: 'c', type: 'u8' },
   { name: 'e', type: 'i32' },
+  { name: 'n', type: 'f64', nodata: 5 },
 ]
 
 const LITERALS = ['3', '0.5', '-9999', '0', '1e200', '1e-300', '255', '2147483647', '0x1f', '1_000']

@@ -3,7 +3,7 @@
  * verdict. A store that is new, or that is known and stands where the log can go on, is admitted; one
  * that was restored, replaced or belongs elsewhere is told to start empty or refused with a reason.
  */
-import { formatFields } from '../../../shared/grid/fields.ts'
+import { formatColumns } from '../../../shared/grid/fields.ts'
 import { type GridShape, type Hello, PROTOCOL_VERSION } from '../../../shared/protocol/messages.ts'
 import type { ConnectionId } from '../events.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
@@ -49,7 +49,7 @@ export type RefusedCode =
 export function gridShapeOf(context: CoordinatorContext): GridShape {
   const { geometry, fields } = context.options.grid
   const { width, height, tile } = geometry
-  return { width, height, tile, fields: formatFields(fields) }
+  return { width, height, tile, fields: formatColumns(fields) }
 }
 
 export function judge(

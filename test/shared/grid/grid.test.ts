@@ -175,10 +175,14 @@ t.test('a grid out of range is our bug', (t) => {
 })
 
 const fieldsArbitrary: fc.Arbitrary<Field[]> = fc.uniqueArray(
-  fc.record({
-    name: fc.stringMatching(/^[a-z][a-z0-9_]{0,8}$/).filter((name) => name !== 'status'),
-    type: fc.constantFrom(...TYPES),
-  }),
+  fc.record(
+    {
+      name: fc.stringMatching(/^[a-z][a-z0-9_]{0,8}$/).filter((name) => name !== 'status'),
+      type: fc.constantFrom(...TYPES),
+      nodata: fc.constantFrom(0, 7, 255),
+    },
+    { requiredKeys: ['name', 'type'] },
+  ),
   { minLength: 1, maxLength: 6, selector: (field) => field.name },
 )
 
@@ -190,6 +194,13 @@ t.test('fields come back from their text', (t) => {
       return 'fields' in parsed && formatFields(parsed.fields) === formatFields(fields)
     }),
   )
+  t.same(parseFields('a:i32:nodata=-9999,b:f32:nodata=-3.4e38,c:u8'), {
+    fields: [
+      { name: 'a', type: 'i32', nodata: -9999 },
+      { name: 'b', type: 'f32', nodata: Math.fround(-3.4e38) },
+      { name: 'c', type: 'u8' },
+    ],
+  })
   t.same(parseFields(' a:u8 , b:f64 '), {
     fields: [
       { name: 'a', type: 'u8' },
@@ -207,6 +218,13 @@ t.test('every problem of a field list is named', (t) => {
     ':u8',
     'a:u16',
     'a:u8:u8',
+    'a:u8:nodata',
+    'a:u8:nodata=',
+    'a:u8:nodata=-1',
+    'a:u8:nodata=1.5',
+    'a:f64:nodata=1e999',
+    'a:f64:nodata=nan',
+    'a:u8:nodata=1:u8',
     'A:u8',
     '1a:u8',
     'a:u8,',

@@ -17,8 +17,8 @@ import { accepted, readOf, writeOf } from '../../support/operation-parts.ts'
 import { check } from '../../support/property.ts'
 
 const FIELDS: readonly Field[] = [
-  { name: 'level', type: 'u8' },
-  { name: 'elevation', type: 'f64' },
+  { name: 'level', type: 'u8', nodata: 7 },
+  { name: 'elevation', type: 'f64', nodata: 0 },
   { name: 'tally', type: 'i32' },
   { name: 'heat', type: 'f32' },
 ]
