@@ -7,6 +7,7 @@ import { type Field, held, takes } from '../grid/fields.ts'
 import { assemble } from './assembler.ts'
 import { type Bank, NEAR_ZERO, REACH_MAX, SOURCE_BYTES_MAX, STATUS } from './codex.ts'
 import { FUNCTIONS, REDUCERS, type Reducer } from './functions.ts'
+import { callOf, reducerCallOf } from './hints.ts'
 import { guess, Names, SILENT } from './names.ts'
 import { collecting, OslError, type OslProblem, type Span } from './osl-problems.ts'
 import { parse } from './parser.ts'
@@ -124,7 +125,9 @@ class Compiler {
     }
     if (isWrite || read !== undefined) return isWrite ? 'write' : 'read'
     if (hasProblems) return undefined
-    throw new OslError('osl-empty', 'the program neither sets a field nor returns a value', WHOLE)
+    const message = 'the program neither sets a field nor returns a value'
+    const hint = 'write "field = …", "return name = mean(…)" or "show name = …"'
+    throw new OslError('osl-empty', message, WHOLE, hint)
   }
 
   #statement(statement: Statement): void {
@@ -215,7 +218,8 @@ class Compiler {
       throw new OslError('osl-syntax', message, named, guess(named.name, known))
     }
     const takes = 1 + reducer.constants.length
-    if (args.length !== takes) throw arityError(named, takes, args.length)
+    if (args.length !== takes)
+      throw arityError(named, takes, args.length, `write "${reducerCallOf(named.name)}"`)
     const value = this.#of(reducer.takes, args[0]!, NO_SCOPE)
     const constants = args.slice(1).map((arg, index) => {
       const constant = this.#number(arg, NO_SCOPE)
@@ -401,7 +405,9 @@ class Compiler {
     if (takes === undefined) throw this.#names.unknownFunction(expression)
     if (takes !== args.length) {
       const isReducer = REDUCERS.has(name) && args.length === 1
-      const hint = isReducer ? `${name} of one value stands after "return … ="` : undefined
+      const hint = isReducer
+        ? `${name} of one value stands after "return … ="`
+        : `write "${callOf(name)}"`
       throw arityError(expression, takes, args.length, hint)
     }
     if (name === 'look') return this.#look(args[0]!, args[1]!, scope)

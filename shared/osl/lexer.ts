@@ -6,6 +6,7 @@
  * the user chose are pieces of it, and these are looked up in maps.
  */
 import { GLYPHS } from './codex.ts'
+import { CHARACTER_HINTS } from './hints.ts'
 import { OslError, type OslProblem } from './osl-problems.ts'
 
 export type TokenKind =
@@ -210,12 +211,20 @@ class Lexer {
     // `▤` is a word, as `show` is.
     else if (name !== undefined)
       this.#push(WORDS.has(name) ? 'word' : 'name', name, character.length)
-    else this.#fail('osl-character', `"${shown(character)}" means nothing here`, character.length)
+    else {
+      const message = `"${shown(character)}" means nothing here`
+      this.#fail('osl-character', message, character.length, CHARACTER_HINTS.get(character))
+    }
   }
 
   /** Tells it, and leaves out the rest of the statement. */
-  #fail(code: 'osl-number' | 'osl-character', message: string, length: number): void {
-    this.#problems.push(new OslError(code, message, { at: this.#at, length }).problem)
+  #fail(
+    code: 'osl-number' | 'osl-character',
+    message: string,
+    length: number,
+    hint?: string,
+  ): void {
+    this.#problems.push(new OslError(code, message, { at: this.#at, length }, hint).problem)
     let start = this.#kinds.length
     while (start > 0 && this.#kinds[start - 1] !== 'end') start--
     for (const column of [this.#kinds, this.#values, this.#ats, this.#lengths])

@@ -6,6 +6,7 @@ import { closest } from '../core/near-match.ts'
 import type { Field } from '../grid/fields.ts'
 import { STATUS } from './codex.ts'
 import { FUNCTIONS, REDUCERS } from './functions.ts'
+import { callOf, functionHint, functionsHint, nameHint } from './hints.ts'
 import { OslError, type Span } from './osl-problems.ts'
 import type { Expression, Named, Statement, Target } from './syntax.ts'
 
@@ -14,6 +15,10 @@ export const GIVEN: readonly string[] = ['x', 'y', 'status', 'idle', 'scaled']
 
 /** The message of what is wrong only because something else is: nobody is told. */
 export const SILENT = ''
+
+/** Cells are computed where they are: what all of them say is known when a read ends. */
+const OTHERS = 'a cell does not see all others: read it first, and give it as $name'
+const FIELDS_SHOWN_MAX = 12
 
 export class Names {
   /** Values, by what "let" calls them. */
@@ -53,7 +58,13 @@ export class Names {
     const index = this.fieldIndex(name)
     if (index >= 0) return index
     const near = guess(name, [...this.#fields.map((field) => field.name), 'status'])
-    throw new OslError('osl-unknown-name', `the grid has no field "${name}"`, target, near ?? hint)
+    const known = [this.#fieldsHint(), ...(hint === undefined ? [] : [hint])].join('; ')
+    throw new OslError('osl-unknown-name', `the grid has no field "${name}"`, target, near ?? known)
+  }
+
+  #fieldsHint(): string {
+    const shown = this.#fields.slice(0, FIELDS_SHOWN_MAX).map((field) => field.name)
+    return `the fields are ${shown.join(' ')}${this.#fields.length > shown.length ? ' …' : ''}`
   }
 
   failIfBroken(name: string, span: Span): void {
@@ -65,7 +76,7 @@ export class Names {
     const { name } = named
     this.failIfBroken(name, named)
     if (FUNCTIONS.has(name) || this.defs.has(name)) {
-      const hint = `write "${name}(…)"`
+      const hint = `write "${callOf(name)}"`
       return new OslError('osl-syntax', `"${name}" is a function`, named, hint)
     }
     if (this.tables.has(name)) {
@@ -73,7 +84,8 @@ export class Names {
       return new OslError('osl-type', `"${name}" is a table`, named, hint)
     }
     const known = [...this.#fields.map((field) => field.name), ...GIVEN, ...this.lets.keys()]
-    const hint = guess(name, [...known, ...inner])
+    const near = nameHint(name) ?? guess(name, [...known, ...inner])
+    const hint = near ?? this.#fieldsHint()
     return new OslError('osl-unknown-name', `nothing is called "${name}"`, named, hint)
   }
 
@@ -83,18 +95,20 @@ export class Names {
     const span = { at, length: name.length }
     if (REDUCERS.has(name)) {
       const message = `${name} stands only after "return … ="`
-      return new OslError('osl-unknown-function', message, span)
+      return new OslError('osl-unknown-function', message, span, OTHERS)
     }
     if (this.defs.has(name)) {
       const message = `"${name}" is not there yet: a function sees only those above it`
       return new OslError('osl-unknown-function', message, span)
     }
-    const hint = guess(name, [...FUNCTIONS.keys(), ...this.defs.keys()])
+    const near = functionHint(name) ?? guess(name, [...FUNCTIONS.keys(), ...this.defs.keys()])
+    const hint = near ?? functionsHint(this.defs.keys())
     return new OslError('osl-unknown-function', `there is no function "${name}"`, span, hint)
   }
 }
 
 export function guess(name: string, known: readonly string[]): string | undefined {
-  const near = closest(name, known)
+  // One letter is like any other.
+  const near = name.length === 1 ? undefined : closest(name, known)
   return near === undefined ? undefined : `did you mean "${near}"?`
 }

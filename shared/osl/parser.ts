@@ -2,6 +2,8 @@
  * Tokens to statements, by recursive descent. A statement that is wrong is told and left out; the next is read as if
  * nothing had been. The grammar stands in docs/osl.md.
  */
+import { REDUCERS } from './functions.ts'
+import { STATEMENT_HINTS } from './hints.ts'
 import { type Tokens, tokenize } from './lexer.ts'
 import { collecting, OslError, type OslProblem, type Span } from './osl-problems.ts'
 import {
@@ -28,6 +30,14 @@ export function parse(source: string, problems: OslProblem[]): Parsed {
   const statements = parser.run(problems)
   return { statements, brokenNames: parser.brokenNames, tokens: tokens.kinds.length - 1 }
 }
+
+const WORD = 'that is a word of the language'
+
+/** For what stands behind a whole statement. */
+const END_HINTS: ReadonlyMap<string, string> = new Map([
+  [',', 'a line or ";" ends a statement, and a number has a point'],
+  ['if', 'write "= if … then … else …", or "= … where …"'],
+])
 
 const EXPONENT_MIN = 2
 const EXPONENT_MAX = 16
@@ -127,7 +137,7 @@ class Parser {
     if (!this.#isAt('name')) {
       this.#fail(
         `${what} must come`,
-        this.#isAt('word') ? 'that is a word of the language' : undefined,
+        this.#isAt('word') ? (STATEMENT_HINTS.get(this.#shown()) ?? WORD) : undefined,
       )
     }
     const name = this.#tokens.values[this.#at] as string
@@ -144,7 +154,9 @@ class Parser {
     const from = this.#at
     this.#depth = 0
     const statement = this.#statementBody()
-    if (!this.#isAt('end') && !this.#isAt('close')) this.#fail('the statement must end')
+    if (!this.#isAt('end') && !this.#isAt('close')) {
+      this.#fail('the statement must end', END_HINTS.get(this.#shown()))
+    }
     return { ...statement, ...this.#since(from) } as Statement
   }
 
@@ -165,12 +177,23 @@ class Parser {
     if (this.#take('return')) return this.#return()
     if (this.#take('show')) {
       const name = this.#name('a name')
-      this.#need('=')
+      this.#need('=', `write "show name = ${name.name}"`)
       return { kind: 'show', name, value: this.#expression(), where: this.#where() }
     }
     const field = this.#target('a statement')
-    this.#need('=', this.#is('==') ? 'one "=" sets a field' : undefined)
+    this.#need('=', this.#hintBehind(field.name))
     return { kind: 'assign', field, value: this.#expression(), where: this.#where() }
+  }
+
+  /** Behind the first name of a statement, where "=" must come. */
+  #hintBehind(name: string): string | undefined {
+    if (this.#is('==')) return 'one "=" sets a field'
+    const sign = this.#signHere()
+    const isInPlace = SUMS.has(sign) || PRODUCTS.has(sign)
+    if (isInPlace && this.#tokens.values[this.#at + 1] === '=') {
+      return `write "${name} = ${name} ${sign} …"`
+    }
+    return STATEMENT_HINTS.get(name)
   }
 
   #def() {
@@ -204,8 +227,12 @@ class Parser {
 
   #return() {
     const name = this.#name('a name')
-    this.#need('=')
+    this.#need('=', REDUCERS.has(name.name) ? `write "return name = ${name.name}(…)"` : undefined)
     const reducer = this.#name('count, sum, mean, min or another of these')
+    if (!this.#is('(') && !REDUCERS.has(reducer.name)) {
+      const hint = `write "return m = mean(${reducer.name})", or "show s = ${reducer.name}" for each cell`
+      throw new OslError('osl-syntax', 'one value of all cells must come', reducer, hint)
+    }
     this.#need('(', `${reducer.name} must be of something, as "mean(temp)" is`)
     const args = this.#arguments()
     const by = this.#take('by') ? this.#target('a field') : undefined
@@ -333,8 +360,17 @@ class Parser {
       return inner
     }
     if (this.#take('if')) return this.#if(from)
-    if (!this.#isAt('name') && !this.#isAt('field')) this.#fail('a value must come')
+    if (!this.#isAt('name') && !this.#isAt('field'))
+      this.#fail('a value must come', this.#hintForValue())
     return this.#named(from)
+  }
+
+  /** For what is no value. */
+  #hintForValue(): string | undefined {
+    const before = this.#tokens.values[this.#at - 1]
+    if (this.#is('[')) return 'write "table name = [1, 2, 3]" above, and the name here'
+    if (!this.#is('*')) return undefined
+    return before === '*' ? 'write "^ 2" for a power' : 'write "count(true)" for all cells'
   }
 
   #needClosing(opened: number): void {
@@ -387,7 +423,10 @@ class Parser {
   #neighbour(name: string, from: number): Expression {
     this.#need('[')
     const dx = this.#signedNumber()
-    this.#need(',', 'a neighbour is so many columns and rows away, as in "temp[-1, 0]"')
+    this.#need(
+      ',',
+      'a neighbour is columns and rows away, as "temp[-1, 0]"; of a table write "look(t, 1)"',
+    )
     const dy = this.#signedNumber()
     this.#need(']')
     return { kind: 'neighbour', name, dx, dy, ...this.#since(from) }

@@ -309,9 +309,9 @@ class Verifier {
 
 /** Why these are no bounds and no number of bins of a histogram. */
 export function faultOfBins(low = 0, high = 0, bins = 0): string | undefined {
-  if (!(low < high)) return 'a histogram whose low is not below its high'
+  if (!(low < high)) return 'the low of a histogram must be below its high'
   if (!isWithin(bins, BINS_MAX)) return `a histogram has 1 to ${BINS_MAX} bins`
-  return Number.isFinite(high - low) ? undefined : 'a histogram that is too wide'
+  return Number.isFinite(high - low) ? undefined : 'a histogram must have a finite width'
 }
 
 export function faultOfGreatest(k: number | undefined): string | undefined {
