@@ -6,7 +6,7 @@
  *
  * Statements act one after the other on each cell: a load sees earlier stores of the same program.
  */
-import type { Column, Field, FieldType } from '../grid/fields.ts'
+import type { Field, FieldType } from '../grid/fields.ts'
 import { coversTile, type TileCells, type TileWindow } from '../operations/operation.ts'
 import {
   ClassCount,
@@ -197,9 +197,14 @@ export class Interpreter {
       return
     }
     const load = LOADS[this.#typeOf(field)]
-    this.#eachRun(cells.column(index), window, row, block, (column, start, at, count) => {
-      load(to, at, column as never, start, count)
-    })
+    const column = cells.column(index) as never
+    const { left, top, w, stride } = window
+    if (w === stride) load(to, 0, column, (top + row) * stride, block.cells)
+    else {
+      for (let at = 0, y = top + row; at < block.cells; at += w, y++) {
+        load(to, at, column, y * stride + left, w)
+      }
+    }
   }
 
   #store(
@@ -227,28 +232,16 @@ export class Interpreter {
       written = block.times
     } else {
       const store = STORES[type]
-      this.#eachRun(cells.column(index), window, row, block, (column, start, at, count) => {
-        written += store(column as never, start, from, at, count)
-      })
+      const column = cells.column(index) as never
+      const { left, top, w, stride } = window
+      if (w === stride) written = store(column, (top + row) * stride, from, 0, block.cells)
+      else {
+        for (let at = 0, y = top + row; at < block.cells; at += w, y++) {
+          written += store(column, y * stride + left, from, at, w)
+        }
+      }
     }
     this.written.set(field, this.written.get(field)! + written)
-  }
-
-  /** The pieces of a column that lie one behind the other: where each starts, there and in the block. */
-  #eachRun(
-    column: Column,
-    window: TileWindow,
-    row: number,
-    block: Block,
-    visit: (column: Column, start: number, at: number, count: number) => void,
-  ): void {
-    if (window.w === window.stride) {
-      visit(column, (window.top + row) * window.stride, 0, block.cells)
-      return
-    }
-    for (let at = 0, y = window.top + row; at < block.cells; at += window.w, y++) {
-      visit(column, y * window.stride + window.left, at, window.w)
-    }
   }
 
   /** Glyphs that make numbers of the block's place, of the pool, or of neighbours. */
@@ -293,11 +286,11 @@ export class Interpreter {
 
   #reduce(at: number, block: Block): void {
     const instructions = this.#instructions
-    const { all, numbers } = this.#registers
+    const { all, numbers, words } = this.#registers
     const values = all[instructions[at + A]!] as never
     const mask = all[instructions[at + B]!] as Mask
     const reduction = this.reductions[instructions[at + OPERAND]!]!
     if (isByClass(reduction)) reduction.add(values, mask, block, numbers[instructions[at + C]!]!)
-    else reduction.add(values, mask, block)
+    else reduction.add(values, mask, block, words[instructions[at + A]!]!)
   }
 }
