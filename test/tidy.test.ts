@@ -245,7 +245,7 @@ const FORBIDDEN_NAMES: readonly string[] = [
   ...['setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask', 'crypto', 'Promise', 'Worker'],
 ]
 const MODULES_OF_PURE: Readonly<Record<string, readonly string[]>> = {
-  'node:crypto': ['createHash'],
+  'node:crypto': ['createHash', 'createPublicKey', 'KeyObject', 'verify'],
   'node:buffer': ['Buffer', 'isUtf8'],
   valibot: ['*'],
   'cbor-x': ['Decoder', 'Encoder'],

@@ -17,10 +17,11 @@ import { scale } from './scale.ts'
 import { scatter } from './scatter.ts'
 import { set } from './set.ts'
 import { stat } from './stat.ts'
+import { verify } from './verify.ts'
 
 const OPERATIONS: readonly Operation[] = [
   ...[scale, put, set, add, scatter],
-  ...[get, gather, stat, overview, digest],
+  ...[get, gather, stat, overview, digest, verify],
 ]
 
 const BY_PROGRAM: readonly Operation[] = [oslWrite, oslRead, oslScatter]

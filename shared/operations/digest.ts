@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import { parseWith } from '../protocol/problems.ts'
 import { concatBytes } from './columns.ts'
+import { areKeys, byKey } from './keyed-items.ts'
 import type { ItemsOperation, Wire } from './operation.ts'
 
 const SHA256_BYTES = 32
@@ -31,11 +32,7 @@ export const digest: ItemsOperation = {
   },
   faultOf(partial, asked) {
     const { keys, sha256 } = partial as Partial<DigestPartial>
-    const isOfKeys =
-      Array.isArray(keys) &&
-      keys.length === asked.length &&
-      asked.every((key, index) => keys[index] === key)
-    if (!isOfKeys) return 'it is not of the items that were asked for'
+    if (!areKeys(keys, asked)) return 'it is not of the items that were asked for'
     const isWhole = sha256 instanceof Uint8Array && sha256.length === asked.length * SHA256_BYTES
     return isWhole ? undefined : 'it has not one digest for each item'
   },
@@ -49,12 +46,10 @@ export const digest: ItemsOperation = {
   },
   finish(total) {
     const { keys, sha256 } = total as DigestPartial
-    const order = keys.map((key, index) => ({ key, index }))
-    order.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
-    const entries = order.map(({ key, index }) => {
+    const hexOf = (index: number): string => {
       const bytes = sha256.subarray(index * SHA256_BYTES, (index + 1) * SHA256_BYTES)
-      return [key, Buffer.from(bytes).toString('hex')] as const
-    })
-    return { items: keys.length, sha256: new Map(entries) }
+      return Buffer.from(bytes).toString('hex')
+    }
+    return { items: keys.length, sha256: byKey(keys, hexOf) }
   },
 }

@@ -152,7 +152,7 @@ t.test('the catalogue holds the operations of wire.md', (t) => {
   t.same([...OPERATION_NAMES].sort(), [
     ...['add', 'digest', 'gather', 'get', 'osl1-read', 'osl1-scatter'],
     ...['osl1-write', 'overview', 'put', 'scale'],
-    ...['scatter', 'set', 'stat'],
+    ...['scatter', 'set', 'stat', 'verify'],
   ])
   for (const name of OPERATION_NAMES) t.equal(findOperation(name)?.name, name)
   t.equal(findOperation('toString'), undefined)
@@ -710,6 +710,8 @@ t.test('what is wrong with arguments is named with path and code', (t) => {
     ['digest', {}, []],
     ['digest', { algorithm: 'sha256' }, ['unknown-key args.algorithm']],
     ['digest', [], ['wrong-type args']],
+    ['verify', {}, []],
+    ['verify', { algorithm: 'ed25519' }, ['unknown-key args.algorithm']],
   ]
   for (const [name, args, expected] of table) {
     const operation = findOperation(name)!

@@ -1222,7 +1222,7 @@ t.test('a problem says what is taken, and guesses what was meant', (t) => {
   const table: [unknown, string][] = [
     [
       { op: 'Stat' },
-      'there is no operation "Stat", did you mean stat? (known: scale, put, set, add, scatter, get, gather, stat, overview, digest, program)',
+      'there is no operation "Stat", did you mean stat? (known: scale, put, set, add, scatter, get, gather, stat, overview, digest, verify, program)',
     ],
     [
       { op: 'stat', args: { field: 'elevatoin' } },

@@ -51,6 +51,7 @@ const FORMS: Readonly<Record<string, { readonly typed: Typed; readonly args?: ob
     args: { source: 'rain = rain + $k\nvisits = 1', with: { k: 2.5 } },
   },
   digest: { typed: { items: ['a=1\n\nb = x=y\nplain'] } },
+  verify: { typed: { items: ['a=1\n\nb = x=y\nplain'] } },
 }
 
 const parsed = parseFields('rain:f32,visits:i32')
