@@ -9,11 +9,17 @@ import type { LogLines } from '../shared/protocol/log-messages.ts'
 import { decodeUp, encodeMessage, type Up } from '../shared/protocol/messages.ts'
 import type { KeyUp } from '../shared/protocol/rekey.ts'
 import type { Sealed } from '../shared/protocol/sealed.ts'
-import { checkSubmission, parseSubmission, type SubmissionResult } from '../shared/protocol/task.ts'
+import {
+  checkSubmission,
+  parseSubmission,
+  type SubmissionResult,
+  type TaskContext,
+} from '../shared/protocol/task.ts'
 import type { Clock } from '../shared/runtime/clock.ts'
 import { AppError, messageOf } from '../shared/runtime/errors.ts'
 import type { Coordinator } from './core/coordinator.ts'
 import type {
+  CodexOutcome,
   GatewayEffect,
   GatewayNotice,
   LookOutcome,
@@ -22,6 +28,7 @@ import type {
   UpgradeChange,
 } from './core/effects.ts'
 import type {
+  CodexDemand,
   GatewayEvent,
   MessageReceived,
   ReadingsReceived,
@@ -78,6 +85,7 @@ export class GatewayDriver {
   readonly #readings = new Map<Ticket, () => void>()
   readonly #looks = new Map<Ticket, (outcome: LookOutcome) => void>()
   readonly #recreations = new Map<Ticket, (tiles: number | undefined) => void>()
+  readonly #demands = new Map<Ticket, (outcome: CodexOutcome) => void>()
   readonly #endings = new Map<TaskId, Set<() => void>>()
   readonly #sealing = new Map<TaskId, AbortController>()
   #tickets = 0
@@ -102,6 +110,11 @@ export class GatewayDriver {
         onFatal(error)
       },
     })
+  }
+
+  /** What tasks are checked against. */
+  get #checked(): TaskContext {
+    return { ...this.#grid, codex: this.#coordinator.view().codex }
   }
 
   /** Performs the effects of the coordinator's start, and then those of what has come meanwhile. */
@@ -130,7 +143,7 @@ export class GatewayDriver {
   ): void {
     const result: SubmissionResult =
       skippedBytes === undefined
-        ? parseSubmission(payload, this.#grid)
+        ? parseSubmission(payload, this.#checked)
         : {
             ok: false,
             problems: [
@@ -142,7 +155,7 @@ export class GatewayDriver {
 
   /** `wish` is what the payload of a submission would say; nothing of it is kept. */
   submitWish(wish: object, submitter: Submitter, answer: (outcome: Outcome) => void): void {
-    this.#submitted(checkSubmission(wish, this.#grid), submitter, answer)
+    this.#submitted(checkSubmission(wish, this.#checked), submitter, answer)
   }
 
   #submitted(
@@ -179,7 +192,7 @@ export class GatewayDriver {
     answer: (outcome: LookOutcome) => void,
   ): () => void {
     const ticket = this.#ticketFor(this.#looks, answer)
-    const result = checkSubmission(wish, this.#grid)
+    const result = checkSubmission(wish, this.#checked)
     this.#deliver({ type: 'look-requested', ticket, ...asker, result })
     return () => {
       if (this.#looks.delete(ticket)) this.#deliver({ type: 'look-cancelled', ticket })
@@ -274,6 +287,15 @@ export class GatewayDriver {
     return this.#done({ type: 'upgrade-demanded', demand })
   }
 
+  /** Resolves once what follows is on disk. */
+  codex(demand: CodexDemand, by?: string): Promise<CodexOutcome> {
+    return new Promise((resolve) => {
+      const ticket = this.#ticketFor(this.#demands, resolve)
+      const asker = by === undefined ? {} : { by }
+      this.#deliver({ type: 'codex-demanded', ticket, demand, ...asker })
+    })
+  }
+
   /**
    * Tiles without any copy begin anew. Resolves with how many, once that is on disk; with undefined if more are missing
    * than were shown with the mark.
@@ -337,6 +359,9 @@ export class GatewayDriver {
         break
       case 'answer-look':
         takeFrom(this.#looks, effect.ticket)?.(effect.outcome)
+        break
+      case 'answer-codex':
+        takeFrom(this.#demands, effect.ticket)?.(effect.outcome)
         break
       case 'answer-recreate':
         takeFrom(this.#recreations, effect.ticket)?.(effect.tiles)

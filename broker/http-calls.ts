@@ -17,6 +17,7 @@ import type {
 import type {
   Asker,
   BackupPort,
+  CodexPort,
   HttpClient,
   HttpPort,
   Listeners,
@@ -52,6 +53,7 @@ export interface HttpSources {
   readonly security: SecurityPort | undefined
   readonly upgrades: UpgradePort
   readonly rules: RulePort
+  readonly codex: CodexPort
   readonly backups: BackupPort
   readonly logs: LogPort
   listeners(): Listeners
@@ -64,6 +66,10 @@ export class HttpCalls implements HttpPort {
 
   constructor(sources: HttpSources) {
     this.#sources = sources
+  }
+
+  get codex(): CodexPort {
+    return this.#sources.codex
   }
 
   get upgrades(): UpgradePort {

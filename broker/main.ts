@@ -27,6 +27,8 @@ import { Backups, forgetUnsentBackup } from './backups.ts'
 import { bridgeMarks, FleetBridge, filtersOut } from './bridge.ts'
 import { brokerOptions } from './broker-options.ts'
 import { Clearings } from './clearings.ts'
+import { CodexCalls } from './codex-calls.ts'
+import { compileSample } from './compile-sample.ts'
 import { GATEWAY, type GATEWAY_OPTIONS, type GatewayConfig } from './config.ts'
 import { Coordinator, newIdentity, newLedgerId } from './core/coordinator.ts'
 import { LEDGER_TABLES } from './core/ledger-records.ts'
@@ -112,6 +114,7 @@ async function start(
     random,
   )
   const view = coordinator.view()
+  compileSample()
   const begin = coordinator.start(SYSTEM_CLOCK.now(), contents)
   const clearings = new Clearings(
     contents.clearing,
@@ -221,6 +224,7 @@ async function start(
   const calls = new HttpCalls({
     upgrades,
     rules: new RuleCalls(options.grid, driver, view),
+    codex: new CodexCalls(view.codex, options.grid.fields, driver),
     logs,
     backups: new Backups({ data: config.data, ledger, configuration: file }, secured?.security),
     grid: options.grid,

@@ -16,6 +16,12 @@ export interface NodeSources {
 /** Two boards go by one name, and the gateway lets nobody in who has not a key of it. */
 const TWICE: readonly RefusedCode[] = ['id-taken', 'boot-behind', 'store-cloned']
 
+const OF_CODEX = ['program-defined', 'program-switched', 'context-set'] as const
+
+function isOfCodex(code: string): code is (typeof OF_CODEX)[number] {
+  return OF_CODEX.some((one) => one === code)
+}
+
 export function securityEventOf(
   { code, fields = {} }: Pick<GatewayNotice, 'code' | 'fields'>,
   sourcesOf: (node: NodeId) => NodeSources,
@@ -24,6 +30,12 @@ export function securityEventOf(
   if (reason === 'not-granted') {
     const told = { event: 'grant-refused', who: `${by}`, code: reason } as const
     return { ...told, via: via === 'http' ? 'http' : 'mqtt' }
+  }
+  if (isOfCodex(code)) {
+    const { program, context, version } = fields
+    const what = program === undefined ? named('context', context) : named('program', program)
+    const told = { event: code, who: `${by}`, what, code: `version-${version}` } as const
+    return { ...told, via: by === 'admin' ? 'socket' : 'http' }
   }
   const twice = code === 'node-refused' ? reason : code
   if (!TWICE.some((one) => one === twice)) return undefined

@@ -470,6 +470,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
       lost-copies moves rebalancer recovery scrubber writes read-asker ledger-room
       retention-sweep rule-watch reading-desk readings birth-room upgrades package-fetches
       missing-tiles settling task-runner waiting-parts write-waits read-messages read-answers
+      codex-desk program-calls
     `,
     ),
     'broker/core/views/coordinator-view.ts',

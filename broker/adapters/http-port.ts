@@ -3,6 +3,13 @@ import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
 import type { RuleBookDraft } from '../../shared/operations/rule-book.ts'
 import type { Role, UserPrincipal } from '../../shared/protocol/access.ts'
+import type {
+  CheckedView,
+  CodexView,
+  ContextView,
+  ProgramView,
+  SourceView,
+} from '../../shared/protocol/codex-views.ts'
 import type { LogOrder } from '../../shared/protocol/log-messages.ts'
 import type { SecurityHead } from '../../shared/protocol/security-log.ts'
 import type { MemberState, TaskState } from '../../shared/protocol/states.ts'
@@ -23,8 +30,8 @@ import type {
 import type { RefusalView } from '../core/access/recent-refusals.ts'
 import type { NodeIdentity, NodeToken } from '../core/access/registry.ts'
 import type { GrantWish, UserRecord } from '../core/access/users.ts'
-import type { LookOutcome, Outcome, Refusal } from '../core/effects.ts'
-import type { UpgradeWish } from '../core/events.ts'
+import type { CodexOutcome, LookOutcome, Outcome, Refusal } from '../core/effects.ts'
+import type { CodexDemand, UpgradeWish } from '../core/events.ts'
 import type { RemovalProblem } from '../core/rules/removal.ts'
 import type { UpgradeProblem } from '../core/rules/upgrades.ts'
 import type { HistoryQuery, HistoryView } from '../core/views/history.ts'
@@ -263,6 +270,21 @@ export interface RulePort {
   set(draft: RuleBookDraft): Promise<RuleBookView> | undefined
 }
 
+export interface CodexPort {
+  list(): CodexView
+  program(name: string): ProgramView | undefined
+  version(name: string, version: number): SourceView | undefined
+  check(
+    source: string,
+  ):
+    | { readonly ok: true; readonly value: CheckedView }
+    | { readonly ok: false; readonly refusal: Refusal }
+  /** Of version 0 if there is none. */
+  context(name: string): ContextView
+  /** Resolves once what follows is on disk. */
+  demand(demand: CodexDemand, by?: string): Promise<CodexOutcome>
+}
+
 /** Of lines of a board's log: the last of this level or above, or the first `after` where an answer ended. */
 export interface LogWish {
   readonly lines: number
@@ -276,6 +298,7 @@ export interface LogPort {
 }
 
 export interface HttpPort {
+  readonly codex: CodexPort
   readonly logs: LogPort
   readonly upgrades: UpgradePort
   readonly rules: RulePort

@@ -19,6 +19,7 @@ import { sendInPieces } from './http-answers.ts'
 import { registerAuthorityRoutes } from './http-authority-routes.ts'
 import { registerBackupRoutes } from './http-backup-routes.ts'
 import { BodyRefused, HttpBodies } from './http-bodies.ts'
+import { registerCodexRoutes } from './http-codex-routes.ts'
 import { HttpConnections } from './http-connections.ts'
 import { registerEventRoutes } from './http-event-stream.ts'
 import { registerFleetRoutes } from './http-fleet-routes.ts'
@@ -189,6 +190,7 @@ export class HttpServer {
     refuseOtherMethods(this.#app)
     const newPaced = (): Paced => new Paced(PACE_MS, connections)
     registerTaskRoutes(this.#app, port, newPaced())
+    registerCodexRoutes(this.#app, port)
     registerFleetRoutes(this.#app, port, newPaced)
     registerLogRoutes(this.#app, port)
     registerGridRoutes(this.#app, port, connections, newPaced())

@@ -14,6 +14,7 @@ import { isEnded } from '../../shared/protocol/states.ts'
 import type { GatewayEffect } from './effects.ts'
 import type { GatewayEvent, Instant, MessageReceived } from './events.ts'
 import type { IdentityRecord, LedgerContents } from './ledger-records.ts'
+import { CodexDesk } from './rules/codex-desk.ts'
 import { Fleet } from './rules/fleet.ts'
 import { LedgerRoom } from './rules/ledger-room.ts'
 import { Looks } from './rules/looks.ts'
@@ -85,6 +86,7 @@ export class Coordinator {
     this.#rules.readings.restore(contents.cell)
     this.#rules.upgrades.restore(contents)
     context.book.restore(contents.rules)
+    this.#rules.codexDesk.restore(contents)
     this.#rules.watches.restore(contents.watch)
     this.#rules.fleet.start()
     this.#rules.rebalancer.wake()
@@ -133,6 +135,9 @@ export class Coordinator {
       case 'task-sealed':
       case 'sealing-failed':
         endSealed(this.#context, event)
+        break
+      case 'codex-demanded':
+        this.#rules.codexDesk.obey(event)
         break
       case 'recreate-requested':
         this.#rules.copies.recreateMissing(event)
@@ -323,10 +328,22 @@ function rulesOver(context: CoordinatorContext) {
   const below = { writes, reads, moves, rebalancer, upgrades, recovery, copies, ruleWatch }
   const fleet = new Fleet(context, below)
   const room = new LedgerRoom(context, fleet)
+  const codexDesk = new CodexDesk(context, room)
   const readings = new Readings(context, writes, room)
   const runner = new TaskRunner(context, { writes, reads })
   const submissions = new Submissions(context, room, runner)
-  return { ...below, looks, watches, scrubber, fleet, room, readings, runner, submissions }
+  return {
+    ...below,
+    looks,
+    watches,
+    scrubber,
+    fleet,
+    room,
+    codexDesk,
+    readings,
+    runner,
+    submissions,
+  }
 }
 
 /** An earlier version wrote a record for each member. */

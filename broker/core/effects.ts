@@ -29,6 +29,9 @@ export type RefusalCode =
   | 'tile-missing'
   | 'recovering'
   | 'too-many-looks'
+  | 'unknown-program'
+  | 'version-conflict'
+  | 'codex-full'
 
 export interface Refusal {
   readonly code: RefusalCode
@@ -42,6 +45,17 @@ export interface Refusal {
 export type Outcome =
   | { readonly ok: true; readonly task: TaskId; readonly state: TaskState }
   | { readonly ok: false; readonly task?: TaskId; readonly refusal: Refusal }
+
+/** What became of a demand on the codex: the version that it is about, of a program or a context. */
+export type CodexOutcome =
+  | {
+      readonly ok: true
+      /** Something changed. */
+      readonly isNew: boolean
+      readonly name: string
+      readonly version: number
+    }
+  | { readonly ok: false; readonly refusal: Refusal }
 
 /** What a look has come to; nobody changes the value, which others are given, too. */
 export type LookOutcome =
@@ -121,6 +135,7 @@ export type GatewayEffect =
   | { readonly type: 'unseal'; readonly task: TaskId }
   | { readonly type: 'answer'; readonly ticket: Ticket; readonly outcome: Outcome }
   | { readonly type: 'answer-look'; readonly ticket: Ticket; readonly outcome: LookOutcome }
+  | { readonly type: 'answer-codex'; readonly ticket: Ticket; readonly outcome: CodexOutcome }
   /** A reading, or a later one of its cell, is in the ledger; or it was refused, which is told otherwise. */
   | { readonly type: 'answer-reading'; readonly ticket: Ticket }
   /** So many tiles begin anew; undefined where more are missing than were shown, and nothing was done. */

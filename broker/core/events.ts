@@ -10,6 +10,7 @@ import type { ReadingsResult } from '../../shared/protocol/readings.ts'
 import type { Sealed } from '../../shared/protocol/sealed.ts'
 import type { SubmissionResult } from '../../shared/protocol/task.ts'
 import type { UpgradeRecord } from './ledger-records.ts'
+import type { ContextWish, ProgramWish, Switch } from './state/codex.ts'
 
 /** One MQTT connection of a node: its client id. */
 export type ConnectionId = string
@@ -44,6 +45,12 @@ export interface UpgradeWish extends Pick<UpgradeRecord, Wished> {
 }
 
 export type UpgradeDemand = 'stop' | 'resume' | { readonly start: UpgradeWish }
+
+/** What an operator wants of the codex. */
+export type CodexDemand =
+  | ({ readonly do: 'define' } & ProgramWish)
+  | ({ readonly do: 'use' } & Switch)
+  | ({ readonly do: 'set-context' } & ContextWish)
 
 export interface MessageReceived {
   readonly type: 'node-message-received'
@@ -111,6 +118,13 @@ export type GatewayEvent =
       readonly ticket?: Ticket
       /** The mark of those that he was shown (missing-tiles.ts): with more by now, none is given up. */
       readonly shown?: string
+    }
+  | {
+      readonly type: 'codex-demanded'
+      readonly ticket: Ticket
+      readonly demand: CodexDemand
+      /** Who asks, where everybody is asked. */
+      readonly by?: string
     }
   /** An operator wants a known node emptied, or takes that back. */
   | { readonly type: 'drain-requested'; readonly node: NodeId; readonly isWanted: boolean }

@@ -18,6 +18,8 @@
  *   rules      version        a rule book: the latest, and those that some stream still has
  *   upgrade    'latest'       the boards' next version, and how far it has come
  *   upgradeNode node id       what became of a node in the last upgrade that it was a target of
+ *   codex      name/version   a version of a program that tasks name
+ *   current    context        which version of each program is meant in it
  */
 import type { Field } from '../../shared/grid/fields.ts'
 import type { Rule } from '../../shared/operations/rule-book.ts'
@@ -123,6 +125,8 @@ export interface TaskRecord {
   readonly asked?: string
   /** Hex SHA-256 of the normal form. */
   readonly hash: string
+  /** Of what was asked for, where that names a program of the codex: by it a repeat is known. */
+  readonly askedHash?: string
   readonly state: TaskState
   readonly effect: 'none' | 'pending' | 'done'
   /** Order of acceptance. */
@@ -262,6 +266,37 @@ export interface RulesRecord {
   readonly ts: number
 }
 
+export interface ProgramRecord {
+  readonly name: string
+  /** From 1. */
+  readonly version: number
+  /** Of the name: what a microglyph would carry. */
+  readonly number: number
+  readonly glyph: string | null
+  readonly source: string
+  readonly kind: 'write' | 'read'
+  /** In the order in which the source has them, without `$`. */
+  readonly parameters: readonly string[]
+  /** The version that it was made from. */
+  readonly parent: number | null
+  /** Hex SHA-256 of code and pool, with 0 in the places of parameters. */
+  readonly hash: string
+  /** Who defined it, where everybody is asked who he is. */
+  readonly by: string | null
+  /** Unix ms. */
+  readonly ts: number
+  /** The chain of the version before (lineage.ts). */
+  readonly before: Uint8Array
+  readonly chain: Uint8Array
+}
+
+export interface ContextRecord {
+  /** Counts its changes. */
+  readonly version: number
+  /** The version that is current, by the name of its program. */
+  readonly programs: Readonly<Record<string, number>>
+}
+
 export interface LedgerTables {
   meta: IdentityRecord
   member: MemberRecord
@@ -279,6 +314,8 @@ export interface LedgerTables {
   rules: RulesRecord
   upgrade: UpgradeRecord
   upgradeNode: UpgradeNodeRecord
+  codex: ProgramRecord
+  current: ContextRecord
 }
 
 export type LedgerTable = keyof LedgerTables
@@ -301,6 +338,8 @@ export const LEDGER_FATES: Readonly<Record<LedgerTable, 'kept' | 'dropped' | 'ch
   rules: 'kept',
   upgrade: 'changed',
   upgradeNode: 'changed',
+  codex: 'kept',
+  current: 'kept',
 }
 
 export const LEDGER_TABLES = Object.keys(LEDGER_FATES) as readonly LedgerTable[]

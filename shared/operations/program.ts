@@ -86,7 +86,18 @@ export function parseProgram(
     const problems = result.problems.map((problem) => problemOf(source!, problem, 'args.source'))
     return { ok: false, problems }
   }
-  const bound = bindParameters(result.compiled, values, 'args.with')
+  return resolveCompiled(result.compiled, values, region, context, limits)
+}
+
+/** Binds a program that was compiled, and checks it as one that a task brings along. */
+export function resolveCompiled(
+  compiled: Compiled,
+  values: Readonly<Record<string, unknown>>,
+  region: Region | undefined,
+  context: GridContext,
+  limits: ProgramLimits,
+): Parsed<ResolvedProgram> {
+  const bound = bindParameters(compiled, values, 'args.with')
   if (!bound.ok) return bound
   return resolveProgram(argsOfProgram(bound.value), region, context, limits)
 }

@@ -33,7 +33,7 @@ export interface Tokens {
   readonly lengths: readonly number[]
 }
 
-const WORDS: ReadonlyMap<string, string> = new Map(
+export const WORDS: ReadonlyMap<string, string> = new Map(
   [
     ...['let', 'def', 'table', 'nodata', 'where', 'return', 'show', 'by'],
     ...['if', 'then', 'else', 'and', 'or', 'not', 'true', 'false'],

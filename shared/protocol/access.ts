@@ -188,7 +188,7 @@ function mayUserReceive(base: string, who: UserPrincipal, text: string, ownerOf:
 }
 
 /** What stands below the base beside the topics of topics.ts. */
-const READ_BESIDE = ['cell/+/+/+/value', 'rule/#', 'gateway/codex']
+const READ_BESIDE = ['cell/+/+/+/value', 'rule/#']
 
 function isReadByAll(topic: Topic): boolean {
   const { kind } = topic
@@ -242,6 +242,7 @@ const READER_TOPICS = [
   'gateway/ring',
   'gateway/event',
   'gateway/summary',
+  'gateway/codex',
 ]
 
 function mayUserSubscribe(base: string, who: UserPrincipal, filter: string): boolean {

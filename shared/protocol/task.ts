@@ -38,6 +38,14 @@ import {
   parseWith,
   wholeWithin,
 } from './problems.ts'
+import {
+  calledBy,
+  calledName,
+  isGlyphLike,
+  type ProgramCall,
+  type ProgramNames,
+  parseCall,
+} from './program-call.ts'
 import { type CheckedRegion, parseRegion, regionSchema } from './region.ts'
 
 export interface Items {
@@ -60,6 +68,10 @@ export interface TaskBody {
 
 export interface TaskProgram extends ProgramFacts {
   readonly as: string
+  /** Of the codex, which it was when the task was accepted. */
+  readonly name?: string
+  readonly version?: number
+  readonly context?: string
 }
 
 /** The operation that a task asked for by name. */
@@ -71,12 +83,16 @@ export function askedOp({ op, program }: Pick<TaskBody, 'op' | 'program'>): stri
 export interface TaskContext extends GridContext {
   /** Of a program, units × cells. */
   readonly oslCostMax?: number
+  /** Without it there are no programs that a task could name. */
+  readonly codex?: ProgramNames
 }
 
 export interface Submission {
   /** The caller's id; without one the gateway makes it. */
   readonly id?: TaskId
+  /** Of a task that names a program, what was asked for: nothing runs it as it is. */
   readonly body: TaskBody
+  readonly call?: ProgramCall
 }
 
 /** `id` is told whenever it could be read, so that a refusal can name it. */
@@ -139,11 +155,9 @@ export function checkSubmission(input: unknown, context: TaskContext): Submissio
   })
   const problems = shape.ok ? [] : shape.problems.filter(({ path }) => !isOfRegion(path))
   const loose = fromShortForm(input) as Record<string, unknown>
-  const operation = typeof loose.op === 'string' ? operationNamed(loose.op) : undefined
+  const operation = typeof loose.op === 'string' ? operationNamed(loose.op, context) : undefined
   if (typeof loose.op === 'string' && operation === undefined) {
-    const choice = choiceOf(loose.op, TASK_OPERATIONS)
-    const message = `there is no operation "${loose.op.slice(0, NAME_SHOWN_MAX)}"${choice}`
-    problems.push({ path: 'op', code: 'unknown-operation', message })
+    problems.push(unknownOperation(loose.op, context))
   }
   const isOverRegion = operation?.kind !== 'items' && operation?.idsOf === undefined
   const checked = isOverRegion ? regionOf(loose, context, problems) : {}
@@ -154,13 +168,21 @@ export function checkSubmission(input: unknown, context: TaskContext): Submissio
   if (!asked.ok) problems.push(...asked.problems)
   if (!shape.ok || !asked.ok || over === undefined || problems.length > 0) return fail(problems)
   const { seal, deadline_ms: deadlineMs } = shape.value
+  const { call, ...whatAsked } = asked.value
   const body: TaskBody = {
-    ...asked.value,
+    ...whatAsked,
     ...over,
     deadlineMs,
     ...(seal === undefined ? {} : { seal }),
   }
-  return { ok: true, submission: id === undefined ? { body } : { id, body } }
+  return {
+    ok: true,
+    submission: {
+      ...(id === undefined ? {} : { id }),
+      body,
+      ...(call === undefined ? {} : { call }),
+    },
+  }
 }
 
 /** The design's short form, `{"Id": …, "Data": op}`. */
@@ -186,13 +208,36 @@ function regionOf(
 }
 
 /** Of a program it is known later which operation it is; until then any over a region is as good. */
-function operationNamed(name: string): Operation | undefined {
-  return name === PROGRAM ? findOperation(OSL_WRITE) : findTaskOperation(name)
+function operationNamed(name: string, context: TaskContext): Operation | undefined {
+  const isProgram = name === PROGRAM || programCalled(name, context) !== undefined
+  return isProgram ? findOperation(OSL_WRITE) : findTaskOperation(name)
 }
 
-type Asked = Pick<TaskBody, 'op' | 'args' | 'program'>
+/** An operation of ours goes before a program that was given its name when there was none. */
+function programCalled(op: string, { codex }: TaskContext): ReturnType<typeof calledBy> {
+  return TASK_OPERATIONS.includes(op) ? undefined : calledBy(op, codex)
+}
 
-/** Checks the arguments against the region that was asked for, even where it leaves the grid. */
+function unknownOperation(op: string, { codex }: TaskContext): Problem {
+  const { names = [], glyphs = [] } = codex ?? {}
+  const shown = op.slice(0, NAME_SHOWN_MAX)
+  if (isGlyphLike(op)) {
+    const known = glyphs.length === 0 ? '' : ` (known: ${glyphs.join(' ').slice(0, 64)})`
+    const message = `no program has the glyph "${shown}"${known}`
+    return { path: 'op', code: 'unknown-glyph', message }
+  }
+  const message = `there is no operation "${shown}"${choiceOf(op, [...TASK_OPERATIONS, ...names])}`
+  return { path: 'op', code: 'unknown-operation', message }
+}
+
+interface Asked extends Pick<TaskBody, 'op' | 'args' | 'program'> {
+  readonly call?: ProgramCall
+}
+
+/**
+ * Checks the arguments against the region that was asked for, even where it leaves the grid. Those of a program that is
+ * named are checked against it when its version is found.
+ */
 function parseArgs(
   operation: Operation,
   input: Record<string, unknown>,
@@ -201,6 +246,13 @@ function parseArgs(
 ): Parsed<Asked> {
   const given = input.args === undefined ? {} : input.args
   const limits = { costMax: context.oslCostMax ?? OSL_COST_MAX }
+  const called = programCalled(String(input.op), context)
+  if (called !== undefined) {
+    const call = parseCall(called, given)
+    if (!call.ok) return call
+    const { name: _op, version: _version, ...args } = call.value
+    return { ok: true, value: { op: calledName(called), args, call: call.value } }
+  }
   if (input.op === PROGRAM) {
     return asProgram(PROGRAM, parseProgram(given, measured, context, limits))
   }

@@ -39,6 +39,7 @@ const GATEWAY_CHANNELS = {
   ring: 'gateway-ring',
   event: 'gateway-event',
   summary: 'gateway-summary',
+  codex: 'gateway-codex',
 } as const
 
 /** Of a field: a cell that is told, many that are, and what one is that is watched. */

@@ -32,6 +32,7 @@ import type {
 import { AppError } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 import { VERSION } from '../../shared/runtime/version.ts'
+import { codexInMemory } from '../support/codex-in-memory.ts'
 import { LooksInMemory } from '../support/looks-in-memory.ts'
 import { NO_RULES, NO_UPGRADES } from '../support/recorded-http-port.ts'
 
@@ -153,6 +154,7 @@ async function serve(t: Test) {
   const port: HttpPort = {
     upgrades: NO_UPGRADES,
     rules: NO_RULES,
+    codex: codexInMemory(),
     logs: {
       async read(_node, wish) {
         control.logWish = wish

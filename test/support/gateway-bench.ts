@@ -285,7 +285,7 @@ export class GatewayBench {
       type: 'task-submitted',
       ticket: this.#tickets,
       submitter: { via: 'mqtt', client: 'tester', ...submitter },
-      result: parseSubmission(payload, this.options.grid),
+      result: parseSubmission(payload, { ...this.options.grid, codex: this.view.codex }),
       ...more,
     })
     return this.#outcome()
@@ -331,7 +331,7 @@ export class GatewayBench {
   /** Returns the ticket: what is answered, now or later, stands among the effects. */
   look(wish: object, client = 'tester', isOnce = false): number {
     this.#tickets += 1
-    const result = checkSubmission(wish, this.options.grid)
+    const result = checkSubmission(wish, { ...this.options.grid, codex: this.view.codex })
     this.step({ type: 'look-requested', ticket: this.#tickets, client, isOnce, result })
     return this.#tickets
   }

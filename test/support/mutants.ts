@@ -172,7 +172,7 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'broker/core/rules/submissions.ts',
-        from: 'if (known.hash === hash && ',
+        from: 'if (known.askedHash === askedHash && ',
         to: 'if (',
       },
     ],

@@ -31,6 +31,7 @@ import type {
 import { AppError } from '../../shared/runtime/errors.ts'
 import type { Logger } from '../../shared/runtime/logger.ts'
 
+import { codexInMemory } from './codex-in-memory.ts'
 import { LooksInMemory } from './looks-in-memory.ts'
 
 export const RESULT = {
@@ -185,6 +186,7 @@ export function record(): Recorded {
     putRefusal: undefined,
     looks: new LooksInMemory({ width: 32, height: 16, tile: 16 }, [{ name: 'value', type: 'f64' }]),
     port: {
+      codex: codexInMemory(),
       upgrades: { ...NO_UPGRADES },
       rules: { ...NO_RULES },
       logs: { read: () => Promise.reject(new AppError('node-away', 'it is not here')) },

@@ -31,9 +31,12 @@ const UNIONS: Readonly<Record<string, string>> = {
 }
 
 /** What they say with a code alone is why somebody is not served. */
-const REFUSING = ['submissions', 'looks', 'ledger-room', 'reading-desk', 'readings'].map(
-  (name) => `broker/core/rules/${name}.ts`,
-)
+const REFUSING = [
+  ...['submissions', 'looks', 'ledger-room', 'reading-desk', 'readings'].map(
+    (name) => `broker/core/rules/${name}.ts`,
+  ),
+  'broker/core/state/codex.ts',
+]
 const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error']
 
 /** By path, of the text that was there last: most files are looked at again and again. */

@@ -26,7 +26,8 @@ export function ungranted(user: UserPrincipal, body: TaskBody, grid: GridContext
   const refuse = (path: string, what: string): void => {
     problems.push({ path, code: 'not-granted', message: `${what} is not granted to ${user.name}` })
   }
-  const op = askedOp(body)
+  // Of a program it is the name, whichever version is asked for.
+  const op = askedOp(body).split('@')[0]!
   if (ops !== '*' && !ops.includes(op)) refuse('op', `operation ${op}`)
   if (regions !== '*' && !regions.some((one) => isInside(body.region, one))) {
     refuse(body.region === undefined ? 'items' : 'region', nameOf(body.region))

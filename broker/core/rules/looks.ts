@@ -16,6 +16,7 @@ import type { GatewayEvent, Ticket } from '../events.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import { encodeBody, hashBody, operationOf } from '../state/task-ledger.ts'
 import type { ResultFacts } from '../state/task-messages.ts'
+import { resolveCall } from './program-calls.ts'
 import { type ReadAsker, UNTOLD } from './read-asker.ts'
 import type { Reads } from './reads.ts'
 import { fleetRefusal, refusalOf, tilesRefusal } from './submissions.ts'
@@ -70,7 +71,12 @@ export class Looks {
       this.#refuse(ticket, refusalOf(result.problems))
       return
     }
-    const body = { ...result.submission.body, deadlineMs: LOOK_DEADLINE_MS }
+    const resolved = resolveCall(this.#context, result.submission)
+    if (!resolved.ok) {
+      this.#refuse(ticket, refusalOf(resolved.problems))
+      return
+    }
+    const body = { ...resolved.value, deadlineMs: LOOK_DEADLINE_MS }
     if (operationOf(body).kind !== 'read') {
       const message = `${askedOp(body)} is no read of the grid: only such a one can be looked at`
       this.#refuse(ticket, refusalOf([{ path: 'op', code: 'not-allowed', message }]))

@@ -14,17 +14,18 @@ import {
   submitsAny,
   type UserPrincipal,
 } from '../../../shared/protocol/access.ts'
-import { PROBLEMS_MAX, type Problem } from '../../../shared/protocol/problems.ts'
+import { type Parsed, PROBLEMS_MAX, type Problem } from '../../../shared/protocol/problems.ts'
 import { isEnded } from '../../../shared/protocol/states.ts'
 import type { Submission, TaskBody } from '../../../shared/protocol/task.ts'
 import type { Refusal, RefusalCode } from '../effects.ts'
 import type { GatewayEvent, Submitter, Ticket } from '../events.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import { tilesOf } from '../state/task-extent.ts'
-import { givenOf, type Task } from '../state/task-ledger.ts'
+import { encodeBody, givenOf, hashBody, type Task } from '../state/task-ledger.ts'
 import { wantOfRoom } from './birth-room.ts'
 import { ungranted } from './grants.ts'
 import type { LedgerRoom } from './ledger-room.ts'
+import { resolveCall } from './program-calls.ts'
 import { SubmissionRates } from './submission-rates.ts'
 import type { TaskRunner } from './task-runner.ts'
 
@@ -69,12 +70,14 @@ export class Submissions {
       this.#refuse(ticket, submitter, submission.id, refusalOf(denied))
       return
     }
-    const given = givenOf(submission.body)
-    const { encoded, hash } = given
-    const known = this.#findRepeat(submission, submitter, hash)
+    // A task that names a program is compared by what it asks for: another version may have become current since.
+    const asked = submission.call && hashBody(encodeBody(submission.body))
+    const own = asked === undefined ? givenOf(submission.body) : undefined
+    const askedHash = asked ?? own!.hash
+    const known = this.#findRepeat(submission, submitter, askedHash)
     if (known !== undefined) {
       // Whose state one may not see, one is not told of: it is as if the body were another.
-      if (known.hash === hash && maySee(submitter, known)) {
+      if (known.askedHash === askedHash && maySee(submitter, known)) {
         this.#context.publishState(known)
         this.#accepted(ticket, known)
       } else {
@@ -90,7 +93,14 @@ export class Submissions {
       this.#refuse(ticket, submitter, submission.id, refusalOf([problem]))
       return
     }
-    const refusal = this.#openRefusal(user) ?? this.#capacityRefusal(submission, encoded.length)
+    const resolved = this.#resolve(submission, user)
+    if (!resolved.ok) {
+      this.#refuse(ticket, submitter, submission.id, refusalOf(resolved.problems))
+      return
+    }
+    const given = own ?? givenOf(resolved.value, asked)
+    const { body, encoded } = given
+    const refusal = this.#openRefusal(user) ?? this.#capacityRefusal(body, encoded.length)
     if (refusal !== undefined) {
       this.#refuse(ticket, submitter, submission.id, refusal)
       return
@@ -131,6 +141,14 @@ export class Submissions {
     if (ticket !== undefined) this.#accepted(ticket, task)
   }
 
+  /** What it runs, with the grants for what is in the code of that. */
+  #resolve(submission: Submission, user: UserPrincipal | undefined): Parsed<TaskBody> {
+    const resolved = resolveCall(this.#context, submission)
+    if (!resolved.ok || submission.call === undefined || user === undefined) return resolved
+    const denied = ungranted(user, resolved.value, this.#context.options.grid)
+    return denied.length > 0 ? { ok: false, problems: denied } : resolved
+  }
+
   /** By id; or, without one, a resent packet of the same client (best effort). */
   #findRepeat({ id }: Submission, submitter: Submitter, hash: string): Task | undefined {
     const { tasks } = this.#context
@@ -138,7 +156,7 @@ export class Submissions {
     if (submitter.isDuplicate !== true) return undefined
     const recent = this.#recentPackets.get(packetName(submitter))
     const task = recent === undefined ? undefined : tasks.find(recent)
-    return task?.hash === hash ? task : undefined
+    return task?.askedHash === hash ? task : undefined
   }
 
   #remember(submitter: Submitter, id: TaskId): void {
@@ -153,7 +171,7 @@ export class Submissions {
     return { code: 'rate-limited', message: `${user.name} has ${count(openMax, 'task')} open` }
   }
 
-  #capacityRefusal({ body }: Submission, bytes: number): Refusal | undefined {
+  #capacityRefusal(body: TaskBody, bytes: number): Refusal | undefined {
     const { tasks, options, sealing } = this.#context
     const absence = fleetRefusal(this.#context)
     if (absence !== undefined) return absence

@@ -19,6 +19,7 @@ import {
   wasRebuilt,
 } from '../ledger-records.ts'
 import type { LoadBound } from './bounded-loads.ts'
+import { Codex } from './codex.ts'
 import { ControlLog } from './control-log.ts'
 import { CopiedReadings } from './copied-readings.ts'
 import { Deadlines } from './deadlines.ts'
@@ -113,6 +114,7 @@ export class CoordinatorContext {
   readonly doubt: SelfDoubt
   readonly placement: Placement
   readonly tasks: TaskLedger
+  readonly codex: Codex
   readonly moves = new MoveTable()
   readonly sealing = new Sealing()
   readonly controls = new ControlLog(this)
@@ -152,6 +154,8 @@ export class CoordinatorContext {
     this.placement = new Placement(placed)
     this.waiting = new WaitingWrites(this)
     this.tasks = new TaskLedger(options)
+    const { geometry, fields } = options.grid
+    this.codex = new Codex({ fields, width: geometry.width })
     this.detector = new FailureDetector(options)
     this.doubt = new SelfDoubt(options)
   }

@@ -39,6 +39,8 @@ export interface Task {
   /** What was asked for, as everybody is told. */
   readonly asked: string
   readonly hash: string
+  /** What knows a repeat: of what was asked for, whichever version of a program that was. */
+  readonly askedHash: string
   readonly order: number
   readonly acceptedTs: number
   state: TaskState
@@ -74,11 +76,14 @@ export interface Given {
   readonly body: TaskBody
   readonly encoded: Uint8Array
   readonly hash: string
+  /** Where it is another one. */
+  readonly askedHash?: string
 }
 
-export function givenOf(body: TaskBody): Given {
+export function givenOf(body: TaskBody, askedHash?: string): Given {
   const encoded = encodeBody(body)
-  return { body, encoded, hash: hashBody(encoded) }
+  const asked = askedHash === undefined ? {} : { askedHash }
+  return { body, encoded, hash: hashBody(encoded), ...asked }
 }
 
 /** The bytes whose SHA-256 says whether two submissions are the same task. */
@@ -302,6 +307,7 @@ export class TaskLedger {
       op: task.op,
       ...(task.asked === task.op ? {} : { asked: task.asked }),
       hash: task.hash,
+      ...(task.askedHash === task.hash ? {} : { askedHash: task.askedHash }),
       state: task.state,
       effect: task.effect,
       order: task.order,
@@ -333,6 +339,7 @@ export class TaskLedger {
         submitter: value.submitter,
         by: value.by,
         asked: value.asked ?? value.op,
+        askedHash: value.askedHash ?? value.hash,
         shards: { ...value.shards },
         error: value.error ?? undefined,
         waitingFor: undefined,
@@ -368,12 +375,12 @@ export function bodyMark(task: Pick<Task, 'hash'>): Uint8Array {
 
 function newTask(
   id: TaskId,
-  { body, encoded, hash }: Given,
+  { body, encoded, hash, askedHash = hash }: Given,
   order: number,
   acceptedTs: number,
 ): Task {
   return {
-    ...{ id, order, acceptedTs, body, hash, op: body.op, asked: askedOp(body) },
+    ...{ id, order, acceptedTs, body, hash, askedHash, op: body.op, asked: askedOp(body) },
     isNamed: false,
     submitter: undefined,
     by: undefined,

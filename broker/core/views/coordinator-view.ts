@@ -26,6 +26,7 @@ import type { Change, Rebalancer } from '../rules/rebalancer.ts'
 import type { Recovery } from '../rules/recovery.ts'
 import { type RemovalProblem, removalProblem } from '../rules/removal.ts'
 import type { UpgradeProblem, Upgrades } from '../rules/upgrades.ts'
+import type { Codex } from '../state/codex.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { Member } from '../state/membership.ts'
 import type { Task } from '../state/task-ledger.ts'
@@ -60,6 +61,11 @@ export class CoordinatorView {
   constructor(context: CoordinatorContext, rules: RulesSeen) {
     this.#context = context
     this.#rules = rules
+  }
+
+  /** For those who look, and for the check of tasks. */
+  get codex(): Codex {
+    return this.#context.codex
   }
 
   get isRecovering(): boolean {

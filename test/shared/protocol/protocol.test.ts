@@ -77,6 +77,7 @@ const TOPICS: readonly [topic: Topic, text: string][] = [
   [{ kind: 'node-down', node }, 'node/pi-7/down'],
   [{ kind: 'gateway-state' }, 'gateway/state'],
   [{ kind: 'gateway-ring' }, 'gateway/ring'],
+  [{ kind: 'gateway-codex' }, 'gateway/codex'],
   [{ kind: 'gateway-event' }, 'gateway/event'],
 ]
 
@@ -1154,7 +1155,7 @@ t.test('what is wrong with a submission is named, every problem at once', (t) =>
     [{}, ['missing op']],
     [{ op: 5 }, ['wrong-type op']],
     [{ op: 'fly' }, ['unknown-operation op']],
-    [{ op: '\u2300' }, ['unknown-operation op']],
+    [{ op: '\u2300' }, ['unknown-glyph op']],
     [{ op: 'toString' }, ['unknown-operation op']],
     [{ op: 'scale', a: 1, b: 2 }, ['unknown-key a', 'unknown-key b']],
     [{ op: 'scale', constructor: 1 }, ['unknown-key constructor']],

@@ -1,0 +1,167 @@
+/** Programs that tasks name, their versions, and which of them is meant in which context. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import * as v from 'valibot'
+import type { CodexOutcome } from '../core/effects.ts'
+import { rightOf } from './http-access.ts'
+import type { HttpPort } from './http-port.ts'
+import { askerOf, bodyOf } from './http-security-routes.ts'
+import { sendJson } from './http-task-routes.ts'
+import { problemOfRefusal, sendProblem } from './problem-json.ts'
+
+const READ = rightOf('read')
+const OPERATE = rightOf('operate')
+const VERSION_MAX = 999_999_999
+/** Beyond what is taken, so that this is told by the compiler. */
+const SOURCE_CHARACTERS_MAX = 64 * 1024
+
+type NameRequest = FastifyRequest<{ Params: { name: string } }>
+type VersionRequest = FastifyRequest<{ Params: { name: string; version: string } }>
+
+const version = v.pipe(
+  v.number('must be a number'),
+  v.integer('must be a whole number'),
+  v.minValue(1, 'must be 1 at least'),
+  v.maxValue(VERSION_MAX, `must be ${VERSION_MAX} at most`),
+)
+const source = v.pipe(
+  v.string('must be text'),
+  v.maxLength(SOURCE_CHARACTERS_MAX, 'is far too long'),
+)
+const checkSchema = v.strictObject({ source })
+const defineSchema = v.strictObject({
+  source,
+  glyph: v.optional(v.pipe(v.string('must be text'), v.maxLength(16, 'is one character'))),
+  parent: v.optional(version),
+})
+const useSchema = v.strictObject({
+  version,
+  context: v.optional(v.pipe(v.string('must be text'), v.maxLength(64, 'is too long'))),
+  if_version: v.optional(version),
+})
+const contextSchema = v.strictObject({
+  programs: v.record(v.string(), version, 'must be an object of versions'),
+  if_version: v.optional(
+    v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(0)),
+  ),
+})
+
+export function registerCodexRoutes(app: FastifyInstance, port: HttpPort): void {
+  const { codex } = port
+  app.get('/api/codex', READ, async (_request, reply) => sendJson(reply, codex.list()))
+  app.get('/api/codex/:name', READ, async ({ params: { name } }: NameRequest, reply) => {
+    const program = codex.program(name)
+    return program === undefined ? unknownProgram(reply, name) : sendJson(reply, program)
+  })
+  app.get('/api/codex/:name/:version', READ, async ({ params }: VersionRequest, reply) => {
+    const { name, version: named } = params
+    if (codex.program(name) === undefined) return unknownProgram(reply, name)
+    const found = /^[1-9]\d{0,8}$/.test(named) ? codex.version(name, Number(named)) : undefined
+    if (found !== undefined) return sendJson(reply, found)
+    const detail = `there is no version "${named.slice(0, 16)}" of ${name}`
+    return sendProblem(reply, { status: 404, code: 'unknown-version', detail })
+  })
+  app.post('/api/codex/check', rightOf('known'), async (request, reply) => {
+    const wish = bodyOf(checkSchema, request, reply)
+    if (wish === undefined) return reply
+    const checked = codex.check(wish.source)
+    if (checked.ok) return sendJson(reply, checked.value)
+    return sendProblem(reply, problemOfRefusal(checked.refusal, undefined))
+  })
+  app.put('/api/codex/:name', OPERATE, (request: NameRequest, reply) =>
+    define(port, request, reply),
+  )
+  app.post('/api/codex/:name/current', OPERATE, (request: NameRequest, reply) =>
+    use(port, request, reply),
+  )
+  app.get('/api/contexts/:name', READ, async ({ params: { name } }: NameRequest, reply) => {
+    const context = codex.context(name)
+    if (context.version > 0) return sendJson(reply, context)
+    const detail = `there is no context "${name.slice(0, 32)}"`
+    return sendProblem(reply, { status: 404, code: 'unknown-context', detail })
+  })
+  app.put('/api/contexts/:name', OPERATE, (request: NameRequest, reply) =>
+    setContext(port, request, reply),
+  )
+}
+
+async function define(
+  port: HttpPort,
+  request: NameRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const { name } = request.params
+  const wish = bodyOf(defineSchema, request, reply)
+  if (wish === undefined) return reply
+  const { glyph, parent } = wish
+  const outcome = await port.codex.demand(
+    {
+      ...{ do: 'define', name, source: wish.source },
+      ...(glyph === undefined ? {} : { glyph }),
+      ...(parent === undefined ? {} : { parent }),
+    },
+    askerIn(port, request),
+  )
+  if (!outcome.ok) return refuse(reply, outcome)
+  const made = port.codex.version(name, outcome.version)!
+  const { number, hash } = made
+  const shown = { name, number, version: outcome.version, hash }
+  return sendJson(reply.code(outcome.isNew ? 201 : 200), shown)
+}
+
+/** The inline patch. */
+async function use(
+  port: HttpPort,
+  request: NameRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const { name } = request.params
+  const wish = bodyOf(useSchema, request, reply)
+  if (wish === undefined) return reply
+  const { context = 'main', if_version: ifVersion } = wish
+  const outcome = await port.codex.demand(
+    {
+      ...{ do: 'use', name, version: wish.version, context },
+      ...(ifVersion === undefined ? {} : { ifVersion }),
+    },
+    askerIn(port, request),
+  )
+  if (!outcome.ok) return refuse(reply, outcome)
+  return sendJson(reply, { name, version: outcome.version, context, changed: outcome.isNew })
+}
+
+async function setContext(
+  port: HttpPort,
+  request: NameRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const { name } = request.params
+  const wish = bodyOf(contextSchema, request, reply)
+  if (wish === undefined) return reply
+  const { programs, if_version: ifVersion } = wish
+  const outcome = await port.codex.demand(
+    { ...{ do: 'set-context', name, programs }, ...(ifVersion === undefined ? {} : { ifVersion }) },
+    askerIn(port, request),
+  )
+  if (!outcome.ok) return refuse(reply, outcome)
+  return sendJson(reply, port.codex.context(name))
+}
+
+/** Where everybody is asked who he is. */
+function askerIn({ security }: HttpPort, request: FastifyRequest): string | undefined {
+  return security === undefined ? undefined : askerOf(request).who
+}
+
+function refuse(
+  reply: FastifyReply,
+  { refusal }: Extract<CodexOutcome, { ok: false }>,
+): FastifyReply {
+  const problem = problemOfRefusal(refusal, undefined)
+  // Of what the path names, and not of what a task does.
+  const isOfPath = refusal.errors === undefined && refusal.code.startsWith('unknown-')
+  return sendProblem(reply, isOfPath ? { ...problem, status: 404 } : problem)
+}
+
+function unknownProgram(reply: FastifyReply, name: string): FastifyReply {
+  const detail = `there is no program "${name.slice(0, 32)}"`
+  return sendProblem(reply, { status: 404, code: 'unknown-program', detail })
+}

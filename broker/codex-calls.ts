@@ -1,0 +1,120 @@
+/** What the HTTP door asks of the codex, answered by the coordinator's codex and by the driver. */
+
+import { assert } from '../shared/core/assert.ts'
+import { own } from '../shared/core/own.ts'
+import type { Field } from '../shared/grid/fields.ts'
+import type { Compiled } from '../shared/osl/compiler.ts'
+import { explain } from '../shared/osl/explain.ts'
+import { verify } from '../shared/osl/verifier.ts'
+import type {
+  CheckedView,
+  CodexView,
+  ContextView,
+  ProgramRowView,
+  ProgramView,
+  SourceView,
+  VersionView,
+} from '../shared/protocol/codex-views.ts'
+import { MAIN_CONTEXT } from '../shared/protocol/program-call.ts'
+import type { CodexPort } from './adapters/http-port.ts'
+import type { CodexOutcome } from './core/effects.ts'
+import type { CodexDemand } from './core/events.ts'
+import type { ProgramRecord } from './core/ledger-records.ts'
+import { refusalOf } from './core/rules/submissions.ts'
+import type { Codex } from './core/state/codex.ts'
+import type { GatewayDriver } from './driver.ts'
+
+export class CodexCalls implements CodexPort {
+  readonly #codex: Codex
+  readonly #fields: readonly Field[]
+  readonly #driver: Pick<GatewayDriver, 'codex'>
+
+  constructor(codex: Codex, fields: readonly Field[], driver: Pick<GatewayDriver, 'codex'>) {
+    this.#codex = codex
+    this.#fields = fields
+    this.#driver = driver
+  }
+
+  list(): CodexView {
+    const { programs, contexts, integrity } = this.#codex
+    return {
+      programs: programs.map(({ name }) => this.#rowOf(name)),
+      contexts: contexts.map(([name]) => this.context(name)),
+      integrity,
+    }
+  }
+
+  program(name: string): ProgramView | undefined {
+    const versions = this.#codex.versionsOf(name)
+    const latest = versions.at(-1)
+    if (latest === undefined) return undefined
+    const { number, glyph } = latest
+    return {
+      ...{ name, number },
+      ...glyphOf(glyph),
+      versions: versions.map((record) => this.#versionOf(record)).reverse(),
+    }
+  }
+
+  version(name: string, version: number): SourceView | undefined {
+    const record = this.#codex.find(name, version)
+    if (record === undefined) return undefined
+    const { source } = record
+    const compiled = this.#codex.compiled(record)
+    const explained = compiled.ok ? this.#explained(compiled.value) : null
+    return { ...this.#versionOf(record), source, explained }
+  }
+
+  check(source: string): ReturnType<CodexPort['check']> {
+    const compiled = this.#codex.compile(source)
+    return compiled.ok
+      ? { ok: true, value: this.#explained(compiled.value) }
+      : { ok: false, refusal: refusalOf(compiled.problems) }
+  }
+
+  context(name: string): ContextView {
+    const { version = 0, programs = {} } = this.#codex.context(name) ?? {}
+    return { name, version, programs }
+  }
+
+  demand(demand: CodexDemand, by?: string): Promise<CodexOutcome> {
+    return this.#driver.codex(demand, by)
+  }
+
+  #rowOf(name: string): ProgramRowView {
+    const version = this.#codex.currentOf(name, MAIN_CONTEXT)!
+    const latest = this.#codex.versionsOf(name).at(-1)!
+    const { kind, parameters, hash } = this.#codex.find(name, version) ?? latest
+    return {
+      ...{ name, number: latest.number },
+      ...glyphOf(latest.glyph),
+      ...{ version, latest: latest.version, kind, parameters, hash },
+    }
+  }
+
+  #versionOf(record: ProgramRecord): VersionView {
+    const { name, version, number, glyph, kind, parameters, hash, parent, by, ts, chain } = record
+    const naming = this.#codex.contexts.filter(
+      ([, { programs }]) => own(programs, name) === version,
+    )
+    return {
+      ...{ name, version, number },
+      ...glyphOf(glyph),
+      ...{ kind, parameters, hash, parent, by, ts },
+      chain: Buffer.from(chain).toString('hex'),
+      verified: !this.#codex.isDamaged(record),
+      current_in: naming.map(([context]) => context),
+    }
+  }
+
+  #explained({ program, parameters }: Compiled): CheckedView {
+    const sound = verify(program, this.#fields.length)
+    assert(sound.ok, 'what the compiler makes is sound')
+    const names = this.#fields.map(({ name }) => name)
+    return { ...explain(program, sound, names), parameters: [...parameters.keys()] }
+  }
+}
+
+function glyphOf(glyph: string | null): { glyph?: string } {
+  return glyph === null ? {} : { glyph }
+}
