@@ -5,6 +5,7 @@ import { LocalGrid } from '../scripts/commands/local-grid.ts'
 import { Rain } from '../scripts/demo/rain.ts'
 import { type Field, parseFields } from '../shared/grid/fields.ts'
 import { parseProgram } from '../shared/operations/program.ts'
+import { compile } from '../shared/osl/compiler.ts'
 import { Markdown } from './support/markdown.ts'
 
 const page = new Markdown(readFileSync(new URL('../docs/osl-cookbook.md', import.meta.url), 'utf8'))
@@ -44,9 +45,10 @@ function newGrid(): LocalGrid {
 
 function run(grid: LocalGrid, source: string, values: Record<string, number> = {}): unknown {
   const limits = { costMax: Number.POSITIVE_INFINITY }
-  const parsed = parseProgram({ source, with: values }, geometry.whole, grid.context, limits)
+  const { whole } = grid.context.geometry
+  const parsed = parseProgram({ source, with: values }, whole, grid.context, limits)
   if (!parsed.ok) throw new Error(`${parsed.problems[0]!.message}\n${source}`)
-  return grid.run(parsed.value, geometry.whole)
+  return grid.run(parsed.value, whole)
 }
 
 type Plain = Readonly<Record<string, (at: number) => number>>
@@ -214,6 +216,35 @@ t.test('the page has the programs that are tried, and no others', (t) => {
     fields.map(({ name }) => name),
     [...columns.keys()],
   )
+  t.end()
+})
+
+const language = new Markdown(readFileSync(new URL('../docs/osl.md', import.meta.url), 'utf8'))
+
+t.test('what the page of the language computes is so', (t) => {
+  const rows = language.section('Bit by bit').rows()
+  const vectors = rows.filter(([, value = '']) => /^\d+$/.test(value))
+  t.equal(vectors.length, 5)
+  const grid = new LocalGrid(fields, { width: 3, height: 2 })
+  for (const [code = '', value] of vectors) {
+    const source = `show v = ${code.replaceAll('`', '')}`
+    t.strictSame(run(grid, source, {}), { v: new Array(6).fill(Number(value)) }, code)
+  }
+  const random = 'show v = random(7) - hash(7, y * 3 + x) / 2^16 / 2^16'
+  t.strictSame(run(grid, random), { v: new Array(6).fill(0) })
+  const rest = 'show v = (x - 1.25) % -0.5 - (x - 1.25 + 0.5 * floor((x - 1.25) / -0.5))'
+  t.strictSame(run(grid, rest), { v: new Array(6).fill(0) })
+  t.end()
+})
+
+t.test('what the page of the language shows is taken', (t) => {
+  const shown = language.blocks.filter(({ language }) => language === 'osl')
+  t.not(shown.length, 0)
+  const { fields } = parseFields('temp:f32,hum:f32,elev:i32,zone:u8') as { fields: Field[] }
+  for (const { text } of shown) {
+    const result = compile(text, { fields, width: 64 })
+    t.ok(result.ok, text)
+  }
   t.end()
 })
 
