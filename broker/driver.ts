@@ -378,6 +378,9 @@ export class GatewayDriver {
       case 'announce-upgrade':
         this.#ports.upgrade?.(effect.change)
         break
+      case 'note-told':
+        this.#deliver({ type: 'rule-event-told', rule: effect.rule, number: effect.number })
+        break
       case 'notice':
         this.#ports.notice(effect.notice)
         break

@@ -182,6 +182,9 @@ export class AgentDriver {
       case 'forget-answers':
         store.forgetAnswers(effect.answers)
         return
+      case 'forget-changes':
+        store.forgetChanges(effect.number)
+        return
       case 'wipe':
         return this.#wipe()
       case 'rebase':

@@ -145,12 +145,13 @@ const NAMES_OF: Readonly<Record<string, object>> = {
   task: { task: '<task>' },
   node: { node: '<node>' },
   cell: { field: '<field>', x: '<x>', y: '<y>' },
+  rule: { rule: '<rule>' },
 }
 
 function knownTopics(files: Files): string[] {
   const source = files.text('shared/protocol/topics.ts')
   const kinds = new Set(
-    [...source.matchAll(/'((?:task|node|gateway|cell)-[a-z-]+)'/g)].map(([, k]) => k),
+    [...source.matchAll(/'((?:task|node|gateway|cell|rule)-[a-z-]+)'/g)].map(([, k]) => k),
   )
   return [...kinds].map((kind) => {
     const names = NAMES_OF[kind!.split('-')[0]!]
@@ -171,7 +172,7 @@ const namedTopicsExist: Check = (files) => {
     return texts
       .flatMap((text) => [
         ...text.matchAll(
-          /(?<![\w/.-])(?:obelisk\/v1\/)?((?:task|node|gateway|cell)\/[^\s'"`,)]+)/g,
+          /(?<![\w/.-])(?:obelisk\/v1\/)?((?:task|node|gateway|cell|rule)\/[^\s'"`,)]+)/g,
         ),
       ])
       .map((match) => match[1]!)

@@ -460,7 +460,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
       'broker/core/state',
       `
       coordinator-context deadlines mass-silence membership node-stream steadiness
-      control-log move-table rule-book write-log
+      control-log move-table rule-book write-log alarms raised-tiles
     `,
     ),
     ...named(
@@ -479,7 +479,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   'firmware-agent/core/agent.ts': named(
     'firmware-agent/core',
     `
-    outbox presence pulse read-queue session shard-stream store-orders hello transfers
+    outbox presence pulse read-queue rule-outbox session shard-stream store-orders hello transfers
   `,
   ),
 }

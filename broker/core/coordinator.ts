@@ -71,6 +71,7 @@ export class Coordinator {
     context.tasks.restore(contents.task, bodies, context)
     const open = context.tasks.all.filter((task) => !isEnded(task.state))
     const isWrite = (task: Task): boolean => operationOf(task).kind === 'write'
+    context.book.restore(contents.rules)
     this.#rules.moves.restore(contents.move)
     this.#rules.writes.restore(
       contents.write,
@@ -85,7 +86,7 @@ export class Coordinator {
     context.retain({ kind: 'gateway-state' }, 'online')
     this.#rules.readings.restore(contents.cell)
     this.#rules.upgrades.restore(contents)
-    context.book.restore(contents.rules)
+    this.#rules.ruleWatch.restore(contents)
     this.#rules.codexDesk.restore(contents)
     this.#rules.watches.restore(contents.watch)
     this.#rules.fleet.start()
@@ -162,6 +163,9 @@ export class Coordinator {
         break
       case 'rules-set':
         this.#rules.ruleWatch.set(event.rules)
+        break
+      case 'rule-event-told':
+        this.#context.alarms.told(event.rule, event.number)
         break
       case 'probe-returned':
         this.#rules.fleet.silence.probeReturned(event.beat)
@@ -261,6 +265,9 @@ export class Coordinator {
       case 'examined':
         this.#rules.scrubber.receive(member, message)
         break
+      case 'rule-changes':
+        this.#rules.ruleWatch.receive(member, message)
+        break
       case 'fetched':
       case 'upgraded':
         this.#rules.upgrades.receive(member, message)
@@ -324,7 +331,7 @@ function rulesOver(context: CoordinatorContext) {
   const recovery = new Recovery(context, rebalancer)
   const copies = new LostCopies(context, { writes, moves, rebalancer })
   const scrubber = new Scrubber(context, copies)
-  const ruleWatch = new RuleWatch(context)
+  const ruleWatch = new RuleWatch(context, writes)
   const below = { writes, reads, moves, rebalancer, upgrades, recovery, copies, ruleWatch }
   const fleet = new Fleet(context, below)
   const room = new LedgerRoom(context, fleet)

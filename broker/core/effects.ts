@@ -154,6 +154,8 @@ export type GatewayEffect =
   | { readonly type: 'announce-end'; readonly task: TaskId; readonly state: TaskState }
   /** An upgrade, or a node of it, has another state. */
   | { readonly type: 'announce-upgrade'; readonly change: UpgradeChange }
+  /** What was published of a rule just before has left; `rule-event-told` follows. */
+  | { readonly type: 'note-told'; readonly rule: string; readonly number: number }
   | { readonly type: 'notice'; readonly notice: GatewayNotice }
   /** Sends a beat through the broker, as a client does; `probe-returned` tells that it came back. */
   | { readonly type: 'probe'; readonly beat: number }

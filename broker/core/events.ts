@@ -134,6 +134,8 @@ export type GatewayEvent =
   | { readonly type: 'upgrade-demanded'; readonly demand: UpgradeDemand }
   /** An operator has set the rule book. */
   | { readonly type: 'rules-set'; readonly rules: readonly Rule[] }
+  /** What became of a rule is published. */
+  | { readonly type: 'rule-event-told'; readonly rule: string; readonly number: number }
   /** An operator wants a node forgotten that is dead or has left. */
   | { readonly type: 'removal-requested'; readonly node: NodeId }
   /** A beat of the gateway's own client came back through the broker. */

@@ -16,12 +16,15 @@
  *   watch      field/LSU      a cell of which something may be retained: true
  *   clearing   topic          it is still to be cleared at the other end of the bridge: true
  *   rules      version        a rule book: the latest, and those that some stream still has
+ *   alarm      rule           whether it is raised, and what of that is not published
+ *   ruleTiles  rule/chunk     what nodes told of tiles, under the latest book; 'complete': all was told once
  *   upgrade    'latest'       the boards' next version, and how far it has come
  *   upgradeNode node id       what became of a node in the last upgrade that it was a target of
  *   codex      name/version   a version of a program that tasks name
  *   current    context        which version of each program is meant in it
  */
 import type { Field } from '../../shared/grid/fields.ts'
+import type { Region } from '../../shared/grid/geometry.ts'
 import type { Rule } from '../../shared/operations/rule-book.ts'
 import type { ControlOrder } from '../../shared/protocol/control-entries.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
@@ -297,6 +300,40 @@ export interface ContextRecord {
   readonly programs: Readonly<Record<string, number>>
 }
 
+/** What is published when a rule is raised, or cleared. */
+export interface RuleEvent {
+  readonly rule: string
+  readonly version: number
+  readonly state: 'raised' | 'cleared'
+  readonly message: string
+  /** Around the tiles. */
+  readonly region: Region
+  readonly tiles: number
+  /** Cells for which the condition is true. */
+  readonly count: number
+  /** The write that it came with. */
+  readonly seq: number
+  /** Unix ms. */
+  readonly ts: number
+}
+
+export interface AlarmRecord {
+  /** Growing. */
+  readonly number: number
+  readonly last: RuleEvent
+  /** Those that may not have been published, with their numbers. */
+  readonly untold: readonly (RuleEvent & { readonly number: number })[]
+  /** The rule is in the book no more. */
+  readonly isGone?: true
+}
+
+/** Columns: the last word on each tile. */
+export interface RuleTilesRecord {
+  readonly tiles: readonly number[]
+  readonly ats: readonly number[]
+  readonly counts: readonly number[]
+}
+
 export interface LedgerTables {
   meta: IdentityRecord
   member: MemberRecord
@@ -312,6 +349,8 @@ export interface LedgerTables {
   watch: true
   clearing: true
   rules: RulesRecord
+  alarm: AlarmRecord
+  ruleTiles: RuleTilesRecord
   upgrade: UpgradeRecord
   upgradeNode: UpgradeNodeRecord
   codex: ProgramRecord
@@ -336,6 +375,8 @@ export const LEDGER_FATES: Readonly<Record<LedgerTable, 'kept' | 'dropped' | 'ch
   watch: 'kept',
   clearing: 'kept',
   rules: 'kept',
+  alarm: 'kept',
+  ruleTiles: 'dropped',
   upgrade: 'changed',
   upgradeNode: 'changed',
   codex: 'kept',

@@ -50,9 +50,9 @@ export class ResultTable {
   }
 
   added(results: readonly PartResult[]): void {
-    for (const result of results) {
-      this.#unconfirmed.push(result)
-      this.#onDisk.push(result.position)
+    for (const { position, lsus } of results) {
+      this.#unconfirmed.push({ position, lsus })
+      this.#onDisk.push(position)
     }
   }
 

@@ -1,8 +1,10 @@
 /** What entries make of a slice: all of it goes to disk in one transaction. */
 import { TilePage } from '../../shared/grid/tile-page.ts'
 import type { UniformPage } from '../../shared/grid/uniform-page.ts'
+import type { RuleRecord } from '../../shared/protocol/rule-changes.ts'
 import type { PartResult, StreamMark } from '../core/events.ts'
 import type { TilePages } from './page-table.ts'
+import type { RuleEvaluator } from './rule-evaluator.ts'
 import { LEAF_VALUE_BYTES_MAX } from './store-room.ts'
 
 export interface SliceCommit {
@@ -18,6 +20,12 @@ export interface SliceCommit {
   readonly broken?: ReadonlySet<number>
   readonly mark: StreamMark
   readonly results: readonly PartResult[]
+  /** What was changed in rules. */
+  readonly records?: readonly RuleRecord[]
+  /** Of the rule book that counts from here on; nothing without one. */
+  readonly evaluator?: RuleEvaluator | undefined
+  /** The book, where it is another one than before. */
+  readonly book?: Record<string, unknown>
 }
 
 /** Shows what each of some pages takes of the disk, and what it would if no column of it were one value. */

@@ -19,6 +19,8 @@ import type { StoredState, StoreFacts } from '../core/stored-state.ts'
 import { AnswerTable } from './answer-table.ts'
 import { PageDamagedError } from './page-damaged-error.ts'
 import { ResultTable } from './result-table.ts'
+import type { RuleEvaluator } from './rule-evaluator.ts'
+import { RuleTable } from './rule-table.ts'
 import { sealRecord } from './sealed-record.ts'
 import {
   arePacked,
@@ -44,6 +46,9 @@ import { TileSet } from './tile-set.ts'
 
 export type SliceStoreOptions = StoreRoomOptions & SliceDatabaseOptions
 
+/** A version from before rules writes none. */
+type StoredMark = StreamMark & { readonly rules?: number }
+
 const OUTBOX_RECORDS_MAX = 4096
 const MARK_START: StreamMark = { position: 0, chain: CHAIN_START, seq: 0 }
 
@@ -52,6 +57,7 @@ export class SliceStore {
   readonly #tiles: Table<number>
   readonly #results: ResultTable
   readonly #meta: Table<string>
+  readonly #rules: RuleTable
   readonly #answers: AnswerTable
   readonly #staged: StagedPages
   readonly #room: StoreRoom
@@ -114,10 +120,13 @@ export class SliceStore {
     this.#staged = new StagedPages(database.table<number>('staged', 'uint32'))
     this.#broken = new Set(readRecord<number[]>(this.#meta, 'broken') ?? [])
     this.#identity = new StoreIdentity(this.#meta, random)
-    this.#mark = readRecord<StreamMark>(this.#meta, 'mark') ?? MARK_START
+    const { position, chain, seq } = readRecord<StoredMark>(this.#meta, 'mark') ?? MARK_START
+    this.#mark = { position, chain, seq }
     const former = database.table<number>('results', 'ordered-binary')
     this.#results = new ResultTable(this.#meta, former, this.#mark.position)
     if (this.identity.grid !== null) this.#setGrid(new SliceGrid(this.identity.grid))
+    const { rules } = readRecord<StoredMark>(this.#meta, 'mark') ?? {}
+    this.#rules = new RuleTable(this.#meta, rules, this.#grid)
     for (const tile of this.#tiles.getKeys()) this.#held.add(tile)
   }
 
@@ -129,6 +138,8 @@ export class SliceStore {
       results: this.#results.list(),
       answers: this.#answers.list(),
       broken: [...this.#broken],
+      rules: this.rules?.version ?? 0,
+      changes: this.#rules.list(),
       // A damaged one is no reason to give up the rest.
       timeFloorMs: readRecord<number>(this.#meta, 'time') ?? 0,
     }
@@ -136,6 +147,16 @@ export class SliceStore {
 
   get identity(): StoreFacts {
     return this.#identity.facts
+  }
+
+  /** The rules that count; nothing without a book. */
+  get rules(): RuleEvaluator | undefined {
+    return this.#rules.evaluator
+  }
+
+  /** The version of a rule book that did not count while the store was written to. */
+  get staleRules(): number | undefined {
+    return this.#rules.staleVersion
   }
 
   get mark(): StreamMark {
@@ -274,7 +295,9 @@ export class SliceStore {
     this.#room.require(sizes, isNew)
     const hasPacked = this.#identity.hasPacked || arePacked(sizes)
     const { position, chain, seq } = commit.mark
-    const mark = sealRecord({ position, chain, seq })
+    const { records = [], evaluator = this.rules } = commit
+    const rules = evaluator === undefined ? {} : { rules: evaluator.version }
+    const mark = sealRecord({ position, chain, seq, ...rules })
     const broken = brokenAfter(commit, this.#broken)
     await this.#write(() => {
       for (const tile of [...dropped, ...(commit.broken ?? NO_TILES)]) void this.#tiles.remove(tile)
@@ -284,6 +307,7 @@ export class SliceStore {
       // Not with a drop, and no other version: what is staged may be of the next move already.
       for (const [tile, version] of commit.spent ?? []) this.#staged.remove(tile, version)
       this.#results.put(commit.results)
+      this.#rules.put(records, commit.book)
       if (broken !== this.#broken) void this.#meta.put('broken', sealRecord([...broken]))
       void this.#meta.put('mark', mark)
       if (hasPacked !== this.#identity.hasPacked) this.#identity.put(this.identity, hasPacked)
@@ -297,11 +321,17 @@ export class SliceStore {
     })
     this.#broken = broken
     this.#results.added(commit.results)
+    this.#rules.added(records, evaluator)
   }
 
   /** Results up to `position` are confirmed. They leave the disk with the next write. */
   forgetResults(position: number): void {
     this.#results.forget(position)
+  }
+
+  /** What was changed in rules is taken up to here. It leaves the disk with the next write. */
+  forgetChanges(number: number): void {
+    this.#rules.forget(number)
   }
 
   /** Resolves once the answers are on disk, in one transaction; those that there is no room for are shed. */
@@ -349,6 +379,7 @@ export class SliceStore {
     await this.#database.write(() => {
       changeTiles()
       this.#results.clear()
+      this.#rules.clear()
       this.#staged.clear()
       clearAnswers()
       void this.#meta.remove('mark')
@@ -358,6 +389,7 @@ export class SliceStore {
     this.#identity.became(identity, hasPacked)
     this.#mark = MARK_START
     this.#results.cleared()
+    this.#rules.cleared()
     this.#broken = NO_TILES
   }
 
@@ -381,9 +413,11 @@ export class SliceStore {
   /** Writes `change`, and with it what waited for a write to come. */
   async #write(change: () => void): Promise<void> {
     const sweepResults = this.#results.sweep()
+    const sweepChanges = this.#rules.sweep()
     await this.#database.write(() => {
       change()
       sweepResults()
+      sweepChanges()
       void this.#meta.put('written', sealRecord(this.#room.writtenBytes))
       if (this.#stamp !== undefined) void this.#meta.put('time', sealRecord(this.#stamp()))
       this.#answers.sweep()

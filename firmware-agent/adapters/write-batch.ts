@@ -9,14 +9,23 @@ import { UniformPage } from '../../shared/grid/uniform-page.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
 import { unpackTiles } from '../../shared/operations/columns.ts'
 import { type WriteOperation, type WriteRun, windowOf } from '../../shared/operations/operation.ts'
-import { type ControlOrder, isControl, orderOf } from '../../shared/protocol/control-entries.ts'
+import {
+  argsOf,
+  type ControlOrder,
+  isControl,
+  orderOf,
+  type RulesOrder,
+} from '../../shared/protocol/control-entries.ts'
 import type { Entry } from '../../shared/protocol/messages.ts'
+import { type RuleRecord, recordsOf } from '../../shared/protocol/rule-changes.ts'
 import { AppError, messageOf } from '../../shared/runtime/errors.ts'
 import type { PartResult, StreamMark } from '../core/events.ts'
 import type { Pace } from './pace.ts'
 import type { PageArena } from './page-arena.ts'
 import { PageDamagedError } from './page-damaged-error.ts'
 import type { PageTable } from './page-table.ts'
+import type { RuleEvaluator, RuleRows, RuleSet } from './rule-evaluator.ts'
+import { evaluatorOf } from './rule-table.ts'
 import type { SliceGrid } from './slice-grid.ts'
 import type { SliceStore } from './slice-store.ts'
 
@@ -81,6 +90,8 @@ interface Acting {
   readonly seq: number
   readonly run: WriteRun
   readonly region: WriteAction['region']
+  /** The rules that read what it stores. */
+  readonly reading: RuleSet
   /** What became of a shared page, and so becomes of each like it. */
   readonly became: Map<UniformPage, UniformPage>
   /** LSUs of the tiles before. */
@@ -103,6 +114,12 @@ export class WriteBatch {
   readonly #broken = new Set<number>()
   /** Versions of staged pages that were taken: none is taken twice. */
   readonly #spent = new Map<number, number>()
+  /** What the entries of the batch changed in rules, of the last one those that are no records yet. */
+  readonly #records: RuleRecord[] = []
+  #rows: RuleRows = noRows()
+  /** As the entries so far leave it. */
+  #evaluator: RuleEvaluator | undefined
+  #book: Record<string, unknown> | undefined
   #bytes = 0
   /** Whether a shared page is stored short. */
   readonly #mayPack: boolean
@@ -123,6 +140,7 @@ export class WriteBatch {
     this.#arena = arena
     this.#room = (bytes) => arena.take(bytes)
     this.#before = before
+    this.#evaluator = before === undefined ? store.rules : before.#evaluator
     arena.clear()
     this.#pages = arena.pages
   }
@@ -153,7 +171,7 @@ export class WriteBatch {
     let lsus = 0
     try {
       if (action.op === 'write') lsus = await this.#act(checked, action, pace)
-      else this.#obey(action)
+      else await this.#obey(action, pace)
     } catch (error) {
       if (error instanceof AppError) throw error
       throw invalid(entry, messageOf(error), error)
@@ -162,13 +180,16 @@ export class WriteBatch {
     const before = this.#marks.at(-1) ?? this.#before?.marks.at(-1) ?? this.#store.mark
     this.#marks.push({ position, chain: new Uint8Array(chain), seq: Math.max(before.seq, seq) })
     this.#entries.push(checked)
-    this.#results.push({ position, lsus })
+    const changes = this.#takeRows(position)
+    const book = action.op === '$rules' ? { rules: action.version } : {}
+    this.#results.push({ position, lsus, ...book, ...(changes.length === 0 ? {} : { changes }) })
   }
 
   async #act({ entry, tiles }: CheckedEntry, action: WriteAction, pace: Pace): Promise<number> {
     const { operation, region } = action
     const run = operation.run(entry.args, this.#grid)
-    const acting: Acting = { seq: entry.seq, run, region, became: new Map(), lsus: 0 }
+    const reading = this.#evaluator?.reading(operation, entry.args) ?? 0
+    const acting: Acting = { seq: entry.seq, run, region, reading, became: new Map(), lsus: 0 }
     for (let index = 0; index < tiles.length; index++) {
       const isShared = this.#actOn(tiles[index]!, acting)
       if (isShared && index % TILES_PER_LOOK !== 0) continue
@@ -186,17 +207,21 @@ export class WriteBatch {
     const mayShare = run.isAlike === true && page instanceof UniformPage
     if (mayShare && geometry.isWithin(tile, region)) {
       if (seq > page.at) {
-        this.#take(tile, acting.became.get(page) ?? this.#actOnce(tile, page, acting))
+        const became = acting.became.get(page) ?? this.#actOnce(tile, page, acting)
+        this.#take(tile, became)
+        this.#compare(tile, became, page, acting)
       }
       acting.lsus += page.layout.lsus
       return true
     }
     const window = windowOf(geometry, tile, region)
     if (page !== undefined && seq > page.at) {
+      const before = this.#evaluator?.standing(tile, page, acting.reading)
       const own = page instanceof UniformPage ? TilePage.like(page, tile, this.#room) : page
       run.act(own, window, acting.lsus)
       own.at = seq
       this.#take(tile, own)
+      this.#evaluator?.compare(tile, own, before, acting.reading, this.#rows)
     } else if (!this.#pages.has(tile)) {
       this.#arena.giveBack(mark)
     }
@@ -218,10 +243,68 @@ export class WriteBatch {
     return uniform
   }
 
-  #obey(order: ControlOrder): void {
-    if (order.op === '$adopt') this.#adopt(order)
-    if (order.op !== '$drop') return
-    for (const tile of order.tiles) this.#become(tile, this.#dropped)
+  async #obey(order: ControlOrder, pace: Pace): Promise<void> {
+    switch (order.op) {
+      case '$adopt':
+        this.#adopt(order)
+        break
+      case '$drop':
+        for (const tile of order.tiles) this.#become(tile, this.#dropped)
+        break
+      case '$rules':
+        await this.#setRules(order, pace)
+        break
+      case '$void':
+        break
+    }
+  }
+
+  #compare(
+    tile: number,
+    page: TilePage | UniformPage,
+    before: UniformPage,
+    { reading }: Acting,
+  ): void {
+    if (this.#evaluator === undefined || (reading === 0 && before.at > 0)) return
+    const standing = this.#evaluator.standing(tile, before, reading)
+    this.#evaluator.compare(tile, page, standing, reading, this.#rows)
+  }
+
+  /** From here on it counts; how all that is held stands to it is told. */
+  async #setRules(order: RulesOrder, pace: Pace): Promise<void> {
+    this.#book = argsOf(order)
+    this.#evaluator = evaluatorOf(this.#book, this.#grid)
+    // What a version from before has written since was told to nobody.
+    const isFull = this.#store.staleRules === order.version
+    for (const tile of this.#tilesHeld()) {
+      const { mark } = this.#arena
+      const page = this.#pageOf(tile)
+      if (page !== undefined && page.at > 0) {
+        this.#evaluator.state(tile, page, isFull, this.#rows)
+      }
+      this.#arena.giveBack(mark)
+      if (pace.isDue) await pace.rest()
+    }
+  }
+
+  /** With what is on its way to disk, ascending. */
+  #tilesHeld(): number[] {
+    const tiles = new Set(this.#store.heldTiles(0, Number.POSITIVE_INFINITY))
+    const before = this.#before
+    for (const pages of [...(before === undefined ? [] : [before.#pages]), this.#pages]) {
+      pages.forEach((_page, tile) => {
+        tiles.add(tile)
+      })
+    }
+    return [...tiles].sort((a, b) => a - b)
+  }
+
+  #takeRows(position: number): RuleRecord[] {
+    if (this.#rows.rules.length === 0) return []
+    const records = recordsOf(position, this.#evaluator!.version, this.#rows)
+    this.#rows = noRows()
+    this.#records.push(...records)
+    return records
   }
 
   /** Without the page that was staged the tile is as good as damaged: it is asked for again. */
@@ -240,6 +323,8 @@ export class WriteBatch {
     this.#become(tile, this.#adopted)
     this.#spent.set(tile, version)
     this.#take(tile, page)
+    // Who held it may not have told how it stands.
+    this.#evaluator?.state(tile, page, true, this.#rows)
   }
 
   #isSpent(tile: number, version: number): boolean {
@@ -281,6 +366,9 @@ export class WriteBatch {
       broken: this.#broken,
       mark: this.#marks.at(-1)!,
       results: this.#results,
+      records: this.#records,
+      evaluator: this.#evaluator,
+      ...(this.#book === undefined ? {} : { book: this.#book }),
     }
     await this.#store.commit(commit, onTaken)
   }
@@ -341,6 +429,10 @@ export class WriteBatch {
   #bytesOf(page: TilePage | UniformPage): number {
     return page instanceof UniformPage && this.#mayPack ? SHARED_PAGE_BYTES : page.layout.bytes
   }
+}
+
+function noRows(): RuleRows {
+  return { rules: [], tiles: [], ats: [], counts: [] }
 }
 
 function invalid(entry: Entry, why: string, cause?: unknown): AppError {

@@ -19,6 +19,7 @@ import { announce, eventOf, stateOf } from './presence.ts'
 import { Pulse } from './pulse.ts'
 import { ReadQueue } from './read-queue.ts'
 import { type RoomLooked, RoomWatch, STORE_FULL } from './room-watch.ts'
+import { RuleOutbox } from './rule-outbox.ts'
 import { FINAL_REFUSALS, REVOKED, Session, SILENT_BEATS } from './session.ts'
 import { ShardStream } from './shard-stream.ts'
 import { effectsOfOrder } from './store-orders.ts'
@@ -34,6 +35,7 @@ export class Agent {
   readonly #reads = new ReadQueue()
   readonly #transfers: Transfers
   readonly #pages = new PageFormat()
+  readonly #rules: RuleOutbox
   readonly #pulse: Pulse
   readonly #clock: WallClock
   readonly #room: RoomWatch
@@ -54,6 +56,7 @@ export class Agent {
     this.#stream = new ShardStream(stored.mark, stored.results)
     this.#outbox = new Outbox(options.outboxBytesMax, stored.answers)
     this.#transfers = new Transfers(options.pieceBytes ?? PIECE_BYTES, stored.broken)
+    this.#rules = new RuleOutbox(stored)
     this.#store = stored
   }
 
@@ -154,6 +157,7 @@ export class Agent {
         unreachable(event)
     }
     this.#runDeadlines()
+    if (this.isAdmitted) this.#tellChanges()
     return this.#effects
   }
 
@@ -178,7 +182,8 @@ export class Agent {
   }
 
   #hello(): void {
-    const stands = { store: this.#store, mark: this.#stream.mark, ...this.#broken() }
+    const rules = this.#rules.version
+    const stands = { store: this.#store, mark: this.#stream.mark, rules, ...this.#broken() }
     this.#send(helloOf(this.#options, stands))
   }
 
@@ -235,6 +240,11 @@ export class Agent {
         this.#forgetResults(message.confirmed)
         this.#effects.push(...this.#pages.take(message))
         this.#answered(message)
+        this.#rules.beaten()
+        break
+      case 'changes-taken':
+        this.#rules.taken(message.number)
+        this.#emit({ type: 'forget-changes', number: message.number })
         break
       case 'copy':
       case 'chunk':
@@ -263,6 +273,7 @@ export class Agent {
     this.#effects.push(...this.#pages.take(message))
     this.#effects.push(...announce(this.#options, this.#store.boot))
     this.#acknowledge()
+    this.#rules.admitted()
     for (const answer of this.#outbox.answers) this.#send(answer)
     this.#pulse.start(this.#nowMs, message.heartbeatMs)
     this.#emit({ type: 'report-link', standing: 'joined' })
@@ -291,6 +302,7 @@ export class Agent {
     this.#stream.reset({ position: 0, chain: CHAIN_START, seq: 0 })
     this.#outbox.clear()
     this.#reads.clear()
+    this.#rules.clear()
     this.#transfers.reset()
     if (this.#session.state === 'greeting') this.#hello()
   }
@@ -333,6 +345,7 @@ export class Agent {
 
   #applied(mark: StreamMark, results: readonly PartResult[]): void {
     this.#stream.applied(mark, results)
+    this.#rules.applied(results)
     if (results.length > 0) this.#room.applied()
     this.#done += results.length
     if (this.isAdmitted) this.#acknowledge()
@@ -376,6 +389,11 @@ export class Agent {
     const { results, mark } = this.#stream
     const ofStream = { position: mark.position, chain: mark.chain, results, ...this.#broken() }
     this.#send({ t: 'applied', session: this.#session.number, ...ofStream })
+  }
+
+  #tellChanges(): void {
+    const message = this.#rules.next(this.#session.number)
+    if (message !== undefined) this.#send(message)
   }
 
   #broken(): { broken?: Uint8Array } {

@@ -43,6 +43,8 @@ export type AgentEffect =
   /** In one transaction, beside what follows: a slow card keeps nobody from connecting or from ending. */
   | { readonly type: 'store-answers'; readonly answers: readonly Answer[] }
   | { readonly type: 'forget-answers'; readonly answers: readonly AnswerName[] }
+  /** What was changed in rules is in the ledger up to here, and may be forgotten. */
+  | { readonly type: 'forget-changes'; readonly number: number }
   | { readonly type: 'wipe' }
   /** Reads the page of a tile for another node; comes back as `page-copied` or `copy-failed`. */
   | { readonly type: 'copy-page'; readonly copy: Copy }

@@ -3,6 +3,7 @@
  * they come here.
  */
 import type { Answer, Copy, CoreDown } from '../../shared/protocol/messages.ts'
+import type { RuleRecord } from '../../shared/protocol/rule-changes.ts'
 import type { IncomingPage } from './effects.ts'
 
 /** Where a stream stands on this node's disk. */
@@ -16,6 +17,10 @@ export interface StreamMark {
 export interface PartResult {
   readonly position: number
   readonly lsus: number
+  /** The version of the rule book that it brought. */
+  readonly rules?: number
+  /** What it changed in rules. */
+  readonly changes?: readonly RuleRecord[]
 }
 
 /** What lies on the disk of one tile; `at` 0 when it is not held. */

@@ -13,6 +13,8 @@ export function helloOf(
   stands: {
     readonly store: StoreFacts
     readonly mark: StreamMark
+    /** The version of the rule book. */
+    readonly rules: number
     /** Tiles whose page is damaged, packed; left out if there are none. */
     readonly broken?: Uint8Array
   },
@@ -40,6 +42,7 @@ export function helloOf(
     ...(upgrade === undefined ? {} : { upgrade: programOf(upgrade) }),
     ...(logs === undefined ? {} : { logs }),
     ...(pages === undefined ? {} : { pages }),
+    rules: stands.rules,
   }
 }
 

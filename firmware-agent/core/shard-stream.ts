@@ -36,7 +36,7 @@ export class ShardStream {
 
   /** Those of entries up to the mark that are not confirmed, by position. */
   get results(): PartResult[] {
-    return this.#results.map((result) => ({ ...result }))
+    return this.#results.map(({ position, lsus }) => ({ position, lsus }))
   }
 
   get isApplying(): boolean {
@@ -72,7 +72,7 @@ export class ShardStream {
     this.#applying = Math.max(0, this.#applying - (this.#queue.length - rest.length))
     this.#queue = rest
     this.#mark = mark
-    this.#results.push(...results)
+    for (const { position, lsus } of results) this.#results.push({ position, lsus })
   }
 
   /** Results up to here are in the ledger; says whether there were any. */

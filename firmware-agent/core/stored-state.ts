@@ -3,6 +3,7 @@
  * stands, and what was not told to the gateway yet.
  */
 import type { Answer, GridShape } from '../../shared/protocol/messages.ts'
+import type { RuleRecord } from '../../shared/protocol/rule-changes.ts'
 import type { PartResult, StreamMark } from './events.ts'
 
 /** Whose store it is. */
@@ -22,6 +23,10 @@ export interface StoredState extends StoreFacts {
   readonly answers: readonly Answer[]
   /** Tiles whose page is damaged. */
   readonly broken: readonly number[]
+  /** The version of the rule book, 0 without one. */
+  readonly rules: number
+  /** What was changed in rules and not taken, in order. */
+  readonly changes: readonly RuleRecord[]
   /** The last wall time that was stored, Unix ms, or 0. */
   readonly timeFloorMs: number
 }

@@ -5,6 +5,7 @@
  *
  *   $adopt   the page of one tile that was staged, at exactly this `at` and digest, is the tile from here on
  *   $drop    these tiles are not held from here on
+ *   $rules   the rule book from here on (docs/osl.md, Rules); evaluated on all that is held
  *   $void    nothing: the write that stood here could not be applied by any replica
  *
  * No operation of a task begins with `$`. The chain covers operation and arguments by `body`.
@@ -23,7 +24,15 @@ export type ControlOrder =
       readonly digest: Uint8Array
     }
   | { readonly op: '$drop'; readonly tiles: Uint32Array }
+  | RulesOrder
   | { readonly op: '$void' }
+
+export interface RulesOrder {
+  readonly op: '$rules'
+  readonly version: number
+  /** Their programs. */
+  readonly rules: readonly unknown[]
+}
 
 /** Whether an operation of an entry is one of these. */
 export function isControl(op: string): boolean {
@@ -31,7 +40,15 @@ export function isControl(op: string): boolean {
 }
 
 export function argsOf(order: ControlOrder): Record<string, unknown> {
-  return order.op === '$adopt' ? { at: order.at, digest: order.digest } : {}
+  switch (order.op) {
+    case '$adopt':
+      return { at: order.at, digest: order.digest }
+    case '$rules':
+      return { version: order.version, rules: order.rules }
+    case '$drop':
+    case '$void':
+      return {}
+  }
 }
 
 export function tilesOf(order: ControlOrder): Uint32Array {
@@ -40,14 +57,23 @@ export function tilesOf(order: ControlOrder): Uint32Array {
       return Uint32Array.of(order.tile)
     case '$drop':
       return order.tiles
+    case '$rules':
     case '$void':
       return new Uint32Array(0)
   }
 }
 
+/** A rule book goes to thousands of nodes. */
+const bodies = new WeakMap<ControlOrder, Uint8Array>()
+
 /** What the chain knows the order by, beside its tiles. */
 export function bodyOf(order: ControlOrder): Uint8Array {
-  return digest(encodeCbor({ op: order.op, args: argsOf(order) }))
+  let body = bodies.get(order)
+  if (body === undefined) {
+    body = digest(encodeCbor({ op: order.op, args: argsOf(order) }))
+    bodies.set(order, body)
+  }
+  return body
 }
 
 /** The order that an entry carries, or nothing if it is none that is known. */
@@ -65,6 +91,11 @@ export function orderOf(entry: Pick<Entry, 'op' | 'args' | 'tiles'>): ControlOrd
     }
     case '$drop':
       return { op: '$drop', tiles }
+    case '$rules': {
+      const { version, rules } = entry.args
+      const isSound = Number.isSafeInteger(version) && Array.isArray(rules)
+      return isSound ? { op: '$rules', version: version as number, rules } : undefined
+    }
     case '$void':
       return { op: '$void' }
     default:

@@ -15,6 +15,7 @@ import { MESSAGE_LIMITS } from './limits.ts'
 import { type LogLines, type LogOrder, logLines, logOrder } from './log-messages.ts'
 import { isPlainObject, parseWith } from './problems.ts'
 import { type KeyDown, type KeyUp, nextKey, rekey, rekeyed } from './rekey.ts'
+import { changesTaken, ruleChanges } from './rule-changes.ts'
 import { readShort, writeBeat } from './short-messages.ts'
 import { fetched, program, type UpgradeOrder, upgrade, upgraded } from './upgrade-messages.ts'
 
@@ -69,6 +70,8 @@ const hello = v.strictObject({
   logs: v.optional(count),
   /** The newest format of pages that the node reads, if it is not the first. */
   pages: v.optional(count),
+  /** Of a node that evaluates rules: the version of the rule book that it has, 0 without one. */
+  rules: v.optional(count),
 })
 
 const heartbeat = v.strictObject({
@@ -187,6 +190,7 @@ export const upSchema = v.variant('t', [
   fetched,
   upgraded,
   logLines,
+  ruleChanges,
 ])
 
 /** The answer to a hello: the node is admitted. */
@@ -332,6 +336,7 @@ export const downSchema = v.variant('t', [
   rekeyed,
   upgrade,
   logOrder,
+  changesTaken,
 ])
 
 export type Up = v.InferOutput<typeof upSchema>

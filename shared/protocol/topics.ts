@@ -3,7 +3,7 @@
  * `obelisk/v1`, and have at most 7 slashes.
  */
 
-import { isNodeId, isTaskId, type NodeId, type TaskId } from '../core/ids.ts'
+import { isId, isNodeId, isTaskId, type NodeId, type TaskId } from '../core/ids.ts'
 import { closest } from '../core/near-match.ts'
 import { own } from '../core/own.ts'
 
@@ -42,6 +42,8 @@ const GATEWAY_CHANNELS = {
   codex: 'gateway-codex',
 } as const
 
+const RULE_CHANNELS = { event: 'rule-event', state: 'rule-state' } as const
+
 /** Of a field: a cell that is told, many that are, and what one is that is watched. */
 type CellTopic =
   | { readonly kind: 'cell-readings'; readonly field: string }
@@ -56,6 +58,7 @@ export interface CellName {
 
 type TaskKind = (typeof TASK_CHANNELS)[keyof typeof TASK_CHANNELS]
 type NodeKind = (typeof NODE_CHANNELS)[keyof typeof NODE_CHANNELS]
+type RuleKind = (typeof RULE_CHANNELS)[keyof typeof RULE_CHANNELS]
 type GatewayKind = (typeof GATEWAY_CHANNELS)[keyof typeof GATEWAY_CHANNELS]
 
 export type Topic =
@@ -63,6 +66,7 @@ export type Topic =
   | { readonly kind: TaskKind; readonly task: TaskId }
   | { readonly kind: NodeKind; readonly node: NodeId }
   | CellTopic
+  | { readonly kind: RuleKind; readonly rule: string }
 
 export function isTopicBase(text: string): boolean {
   const levels = text.split('/')
@@ -78,6 +82,7 @@ function channelOf(channels: Record<string, string>, kind: string): string {
 export function buildTopic(base: string, topic: Topic): string {
   if ('task' in topic) return `${base}/task/${topic.task}/${channelOf(TASK_CHANNELS, topic.kind)}`
   if ('node' in topic) return `${base}/node/${topic.node}/${channelOf(NODE_CHANNELS, topic.kind)}`
+  if ('rule' in topic) return `${base}/rule/${topic.rule}/${channelOf(RULE_CHANNELS, topic.kind)}`
   if ('field' in topic) {
     if (topic.kind === 'cell-readings') return `${base}/cell/${topic.field}`
     const cell = `${base}/cell/${topic.field}/${topic.x}/${topic.y}`
@@ -108,6 +113,10 @@ export function parseTopic(base: string, text: string): Topic | undefined {
     }
     case 'cell':
       return parseCell(name, rest)
+    case 'rule': {
+      const kind = own(RULE_CHANNELS, channel)
+      return kind && isId(name) ? { kind, rule: name } : undefined
+    }
     case 'gateway': {
       const kind = own(GATEWAY_CHANNELS, name)
       return kind && rest.length === 0 ? { kind } : undefined

@@ -90,7 +90,17 @@ export interface RuleText {
 export interface RuleBookView {
   /** 0: none was ever set. */
   readonly version: number
-  readonly rules: readonly RuleText[]
+  readonly rules: readonly (RuleText & RuleStanding)[]
+}
+
+/** How a rule stands; nothing before it was ever raised. */
+export interface RuleStanding {
+  readonly state?: 'raised' | 'cleared'
+  /** Tiles in which it is true of some cell, and cells of which it is. */
+  readonly tiles?: number
+  readonly count?: number
+  /** When that was said last, Unix ms. */
+  readonly ts?: number
 }
 
 export interface UpgradePlanRow {

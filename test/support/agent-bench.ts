@@ -46,6 +46,8 @@ export class AgentBench {
       results: [],
       answers: [],
       broken: [],
+      rules: 0,
+      changes: [],
       timeFloorMs: 0,
     }
     this.agent = new Agent({ ...OPTIONS, ...options }, { ...fresh, ...stored }, new Random(1))

@@ -16,6 +16,7 @@ import type { Moves } from './moves.ts'
 import type { Rebalancer } from './rebalancer.ts'
 import type { Recovery } from './recovery.ts'
 import { removalProblem, soleTiles } from './removal.ts'
+import type { RuleWatch } from './rule-watch.ts'
 import { SilenceWatch } from './silence-watch.ts'
 import type { Upgrades } from './upgrades.ts'
 import type { Writes } from './writes.ts'
@@ -28,6 +29,7 @@ export interface TasksOfFleet {
   readonly rebalancer: Rebalancer
   readonly recovery: Recovery
   readonly upgrades: Upgrades
+  readonly ruleWatch: RuleWatch
 }
 
 type NodeTopicKind = 'node-state' | 'node-info' | 'node-telemetry-json'
@@ -303,6 +305,7 @@ export class Fleet {
     this.silence.sessionBegan(member)
     this.#changed()
     this.#tasks.rebalancer.wake()
+    this.#tasks.ruleWatch.greeted(member, hello)
     this.#tasks.upgrades.greeted(member, hello)
   }
 
@@ -338,6 +341,7 @@ export class Fleet {
     this.#context.notice('error', 'node-dead', `node ${node} is dead${more}`, { node, ...fields })
     this.#tasks.moves.giveUpOn(member, 'target-dead')
     this.#tasks.upgrades.died(member)
+    this.#tasks.ruleWatch.reconsiderSoon()
     this.#changed()
     this.#tasks.rebalancer.wake()
   }

@@ -11,6 +11,7 @@ import type { Readings } from './readings.ts'
 import type { Reads } from './reads.ts'
 import type { Rebalancer } from './rebalancer.ts'
 import type { Recovery } from './recovery.ts'
+import type { RuleWatch } from './rule-watch.ts'
 import type { Watches } from './watches.ts'
 import type { Writes } from './writes.ts'
 
@@ -22,11 +23,12 @@ export interface SettledParts {
   readonly reads: Reads
   readonly watches: Watches
   readonly moves: Moves
+  readonly ruleWatch: RuleWatch
   readonly rebalancer: Rebalancer
 }
 
 export function settle(context: CoordinatorContext, parts: SettledParts): void {
-  const { fleet, recovery, rebalancer, writes, readings, reads, watches, moves } = parts
+  const { fleet, recovery, rebalancer, writes, readings, reads, watches, moves, ruleWatch } = parts
   for (const member of recovery.takeAdded()) fleet.silence.expect(member)
   readings.takeCopied()
   for (;;) {
@@ -38,6 +40,7 @@ export function settle(context: CoordinatorContext, parts: SettledParts): void {
     for (const member of over) fleet.letGo(member)
     if (changes === undefined) continue
     for (const change of changes.members) followMember(change, parts)
+    if (changes.members.length > 0) ruleWatch.reconsiderSoon()
     writes.wake(changes)
     readings.wake()
     reads.wake(changes)
@@ -45,6 +48,7 @@ export function settle(context: CoordinatorContext, parts: SettledParts): void {
     moves.retry()
   }
   watches.follow()
+  ruleWatch.follow()
   if (context.placement.epoch !== context.identity.epoch) fleet.publishRing()
 }
 

@@ -49,7 +49,9 @@ export class ControlLog {
   #persist(member: Member, { seq, position }: Place, order: ControlOrder): void {
     this.#context.streamChanged(member)
     const tiles = packTiles(tilesOf(order))
-    const value = { node: member.id, position, op: order.op, args: argsOf(order), tiles }
+    // The book is in the ledger once, not for each node.
+    const args = order.op === '$rules' ? { version: order.version } : argsOf(order)
+    const value = { node: member.id, position, op: order.op, args, tiles }
     this.#context.persist({ table: 'control', key: seq, value })
   }
 
@@ -60,7 +62,10 @@ export class ControlLog {
 
   /** An order of the ledger, to be put back where it stood. */
   restored(member: Member, seq: number, record: ControlRecord): StreamItem {
-    const order = orderOf(record)
+    const order =
+      record.op === '$rules'
+        ? this.#context.book.orderOf(record.args.version as number)
+        : orderOf(record)
     assert(order !== undefined, 'an order of the ledger is known')
     return itemOf(member, { seq, position: record.position }, order)
   }

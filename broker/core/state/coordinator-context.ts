@@ -18,6 +18,7 @@ import {
   type WriteRecord,
   wasRebuilt,
 } from '../ledger-records.ts'
+import { Alarms } from './alarms.ts'
 import type { LoadBound } from './bounded-loads.ts'
 import { Codex } from './codex.ts'
 import { ControlLog } from './control-log.ts'
@@ -28,6 +29,7 @@ import { type Member, Membership } from './membership.ts'
 import { MoveTable } from './move-table.ts'
 import { PageFormats } from './page-formats.ts'
 import { Placement } from './placement.ts'
+import { RaisedTiles } from './raised-tiles.ts'
 import { RuleBook } from './rule-book.ts'
 import { Sealing } from './sealing.ts'
 import { SelfDoubt, type SelfDoubtOptions } from './self-doubt.ts'
@@ -123,6 +125,8 @@ export class CoordinatorContext {
   readonly copied = new CopiedReadings(this)
   readonly deadlines = new Deadlines()
   readonly book = new RuleBook(this)
+  readonly alarms = new Alarms(this)
+  readonly raised = new RaisedTiles(this)
   readonly upgrades = new UpgradeTable(this)
   readonly pages = new PageFormats(this.members, this.upgrades)
   identity: IdentityRecord

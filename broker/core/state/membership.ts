@@ -84,6 +84,10 @@ export class Member {
   rebaseFrom: number | undefined
   /** Answers that the node gave up for want of room. */
   answersShed = 0
+  /** The version of the rule book at the head of its stream; nothing of one that knows none, or was not here since the start. */
+  rules: number | undefined
+  /** The version that it has evaluated on all that it holds, and told. */
+  rulesTold = 0
   #place: RingMember | undefined
 
   constructor(

@@ -2,7 +2,8 @@
  * The rule book as the ledger has it: the version that counts, and those before it that an entry of some stream still
  * carries. What follows from a change of it is rule-watch.ts's.
  */
-import type { Rule } from '../../../shared/operations/rule-book.ts'
+import { argsOfBook, type Rule } from '../../../shared/operations/rule-book.ts'
+import type { RulesOrder } from '../../../shared/protocol/control-entries.ts'
 import type { RuleBookView } from '../../../shared/protocol/views.ts'
 import type { LedgerContents, RulesRecord } from '../ledger-records.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
@@ -12,6 +13,7 @@ const NOTHING: RulesRecord = { rules: [], ts: 0 }
 export class RuleBook {
   readonly #context: CoordinatorContext
   readonly #versions = new Map<number, RulesRecord>()
+  readonly #orders = new Map<number, RulesOrder>()
   #version = 0
 
   constructor(context: CoordinatorContext) {
@@ -52,12 +54,31 @@ export class RuleBook {
     for (const version of [...this.#versions.keys()]) {
       if (version === this.#version || needed.has(version)) continue
       this.#versions.delete(version)
+      this.#orders.delete(version)
       this.#context.persist({ table: 'rules', key: version, value: undefined })
     }
   }
 
+  /** As it goes into streams; the same object each time. */
+  orderOf(version: number): RulesOrder {
+    let order = this.#orders.get(version)
+    if (order === undefined) {
+      const { version: _, ...args } = argsOfBook(version, this.of(version).rules)
+      order = { op: '$rules', version, ...(args as { rules: unknown[] }) }
+      this.#orders.set(version, order)
+    }
+    return order
+  }
+
   view(): RuleBookView {
-    const rules = this.rules.map(({ program: _, ...text }) => text)
+    const { alarms, raised } = this.#context
+    const rules = this.rules.map(({ program: _, ...text }, index) => {
+      const last = alarms.last(text.name)
+      if (last === undefined) return text
+      const { state, ts } = last
+      const tiles = raised.tilesOf(index).size
+      return { ...text, state, tiles, count: raised.cellsOf(index), ts }
+    })
     return { version: this.#version, rules }
   }
 }

@@ -79,6 +79,8 @@ const TOPICS: readonly [topic: Topic, text: string][] = [
   [{ kind: 'gateway-ring' }, 'gateway/ring'],
   [{ kind: 'gateway-codex' }, 'gateway/codex'],
   [{ kind: 'gateway-event' }, 'gateway/event'],
+  [{ kind: 'rule-event', rule: 'hot' }, 'rule/hot/event'],
+  [{ kind: 'rule-state', rule: 'hot' }, 'rule/hot/state'],
 ]
 
 t.test('topics are the texts of wire.md, both ways, for every base', (t) => {
@@ -570,6 +572,18 @@ const UP: { [T in Up['t']]: Extract<Up, { t: T }> } = {
     left: 2,
     unread: 5,
   },
+  'rule-changes': {
+    t: 'rule-changes',
+    session: 3,
+    version: 2,
+    records: [
+      {
+        ...{ number: 7 * 4096, version: 2 },
+        ...{ rules: [0, 1], tiles: [5, 5], ats: [900, 900], counts: [12, 0] },
+      },
+    ],
+    left: 0,
+  },
 }
 
 const DOWN: { [T in Down['t']]: Extract<Down, { t: T }> } = {
@@ -643,6 +657,7 @@ const DOWN: { [T in Down['t']]: Extract<Down, { t: T }> } = {
     next: 'wait',
   },
   log: { t: 'log', ask: 3, lines: 100, level: 'warn', after: 'p0w8r3t6y2z4c1d9-12' },
+  'changes-taken': { t: 'changes-taken', session: 3, number: 7 * 4096 },
 }
 
 const MESSAGES = [
