@@ -71,12 +71,21 @@ export class ObeliskError extends Error {
 function messageOf(detail: string, errors: readonly Fault[]): string {
   // The detail of several is all of them in one line.
   const isRepeated = errors.length > 1 && errors.every(({ message }) => detail.includes(message))
-  const head = isRepeated ? `${errors.length} problems` : detail
+  const [first] = errors
+  const isOne = errors.length === 1 && first!.message === detail
+  const head = isRepeated ? `${errors.length} problems` : isOne ? wordsOf(first!) : detail
   const lines = errors
-    .filter(({ message }) => message !== head)
-    .map(({ path, message }) => {
+    .filter(({ message }) => !isOne && message !== head)
+    .map((error) => {
+      const { path, message } = error
       const isNamed = path !== '' && message.startsWith(path)
-      return isNamed ? `\n  ${message}` : `\n  ${path === '' ? 'the whole' : path}: ${message}`
+      const words = wordsOf(error)
+      return isNamed ? `\n  ${words}` : `\n  ${path === '' ? 'the whole' : path}: ${words}`
     })
   return `${head}${lines.join('')}`
+}
+
+function wordsOf({ message, line, column, hint }: Fault): string {
+  const place = line === undefined ? '' : `line ${line}, column ${column}: `
+  return `${place}${message}${hint === undefined ? '' : ` (${hint})`}`
 }

@@ -77,6 +77,9 @@ function charactersOf(text: string): number {
   return [...text].length
 }
 
+/** Characters of a line. */
+const LINE_SHOWN_MAX = 100
+
 /** A problem with its place, as refusals of a gateway have it, too. */
 export interface PlacedProblem extends Place {
   readonly message: string
@@ -90,9 +93,20 @@ export function drawProblem(source: string, { span, ...problem }: OslProblem): s
 
 export function drawPlaced(source: string, problem: PlacedProblem): string {
   const { line, column, length, message } = problem
-  const text = source.split('\n')[line - 1]!.replaceAll('\t', ' ').replace(/\r$/, '')
-  const room = Math.max(1, charactersOf(text) - column + 2)
-  const mark = `${' '.repeat(column - 1)}${'^'.repeat(Math.min(length, room))}`
+  const whole = source.split('\n')[line - 1]!.replaceAll('\t', ' ').replace(/\r$/, '')
+  const { text, at } = around([...whole], column - 1)
+  const room = Math.max(1, charactersOf(text) - at + 1)
+  const mark = `${' '.repeat(at)}${'^'.repeat(Math.min(length, room))}`
   const hint = problem.hint === undefined ? '' : `\n  ${problem.hint}`
   return `${line}:${column}: ${message}\n  ${text}\n  ${mark}${hint}`
+}
+
+/** Of a line that no terminal has room for, what is around a place; and where that is then. */
+function around(line: readonly string[], at: number): { text: string; at: number } {
+  if (line.length <= LINE_SHOWN_MAX) return { text: line.join(''), at }
+  const start = Math.max(0, Math.min(at - LINE_SHOWN_MAX / 2, line.length - LINE_SHOWN_MAX))
+  const shown = line.slice(start, start + LINE_SHOWN_MAX)
+  if (start > 0) shown[0] = '…'
+  if (start + LINE_SHOWN_MAX < line.length) shown[LINE_SHOWN_MAX - 1] = '…'
+  return { text: shown.join(''), at: at - start }
 }

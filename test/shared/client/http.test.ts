@@ -80,8 +80,16 @@ t.test('a refusal has its code, its faults and when to come again', async (t) =>
     { path: '', code: 'invalid', message: 'no such thing' },
   ]
   const detail = errors.map(({ message }) => message).join('; ')
+  const unknown = {
+    ...{ path: 'args.source', code: 'osl-unknown-name', message: 'nothing is called "tempp"' },
+    ...{ line: 2, column: 8, length: 5, hint: 'did you mean "temp"?' },
+  }
   const url = await served(t, ({ url }, response) => {
-    if (url === '/faults') answer(response, 422, { code: 'invalid', detail, errors })
+    if (url === '/program') {
+      answer(response, 422, { code: 'invalid', detail: unknown.message, errors: [unknown] })
+    } else if (url === '/programs') {
+      answer(response, 422, { code: 'invalid', detail, errors: [...errors, unknown] })
+    } else if (url === '/faults') answer(response, 422, { code: 'invalid', detail, errors })
     else if (url === '/busy') {
       answer(response, 429, { code: 'overloaded', detail: 'later' }, { 'retry-after': '3' })
     } else response.writeHead(502).end('<h1>Bad gateway</h1>')
@@ -91,6 +99,11 @@ t.test('a refusal has its code, its faults and when to come again', async (t) =>
   t.match(faulty, { code: 'invalid', status: 422, errors, isPassing: false })
   const lines = ['3 problems', '  op is missing', '  region: it ends at 70']
   t.equal(faulty.message, [...lines, '  the whole: no such thing'].join('\n'))
+  const placed = 'line 2, column 8: nothing is called "tempp" (did you mean "temp"?)'
+  t.equal((await failure(gateway.json({ path: '/program' }))).message, placed)
+  const several = await failure(gateway.json({ path: '/programs' }))
+  t.match(several, { errors: [{}, {}, {}, unknown] })
+  t.equal(several.message.split('\n').at(-1), `  args.source: ${placed}`)
   const busy = await failure(gateway.json({ path: '/busy' }))
   t.match(busy, { code: 'overloaded', retryAfterMs: 3000, isPassing: true, isAway: false })
   const proxy = await failure(gateway.json({ path: '/proxy' }))

@@ -225,6 +225,10 @@ t.test('problems say what is wrong, where, and what may have been meant', (t) =>
       ...['return c = count(*)', 'temp = look([1, 2], 0)', 'temp = hum > 3 ? 1 : 2', 'temp = !x'],
       ...['temp = pow(hum, 2)', 'temp = exp(hum)', 'temp = nope(1)', 'temp = null', 'a = 3'],
       ...['temp = hum && zone', 'temp := 3', 'return h = histogram(temp, 5, 1, 3)', 'temp = b'],
+      ...[
+        `temp = ${'temp + '.repeat(40)}tmp${' + temp'.repeat(40)}`,
+        `${'temp = 1; '.repeat(20)}hum`,
+      ],
       ...['temp = 1; temp = €; hum = 2; zone = nope', '   temp = 😀 + tempp', 'where temp > 3'],
     ]
       .map(drawn)
