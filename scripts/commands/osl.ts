@@ -5,18 +5,17 @@ import type { Field } from '../../shared/grid/fields.ts'
 import { PROGRAM } from '../../shared/operations/program-about.ts'
 import { compile, type OslGrid } from '../../shared/osl/compiler.ts'
 import { explain as explained } from '../../shared/osl/explain.ts'
-import { drawPlaced, OslError, type OslProblem, placeOf } from '../../shared/osl/osl-problems.ts'
+import { OslError, type OslProblem } from '../../shared/osl/osl-problems.ts'
 import { type Spelling, spell } from '../../shared/osl/spelling.ts'
 import { verify } from '../../shared/osl/verifier.ts'
 import type { RingView } from '../../shared/protocol/views.ts'
-import { EXIT_FAILED } from '../../shared/runtime/errors.ts'
 import { usage } from '../fault.ts'
 import { type Asked, type AskedHere, type CommandGroup, type Flags, show } from './command-place.ts'
 import { COLUMNS_OF_CODEX, codexRows } from './osl-codex.ts'
 import { fieldsIn, inFlags, type LocalFlags, runHere, sizeIn } from './osl-local.ts'
-import { printableLines, rowLines, type Streams, table } from './streams.ts'
+import { placed, sourceIn, tell } from './osl-told.ts'
+import { rowLines, table } from './streams.ts'
 import { submit, type WaitFlag } from './task.ts'
-import { inputOf } from './typed-input.ts'
 
 type GridFlags = Flags<'fields' | 'grid'>
 type RunFlags = LocalFlags &
@@ -29,16 +28,6 @@ const FIELDS = 'the fields, instead of asking the gateway'
 const GRID = `how large it is, with --fields (default: ${GRID_DEFAULT})`
 
 const WHOLE = { at: 0, length: 1 }
-
-/** What is wrong with a program: with its place, where it has one. */
-interface Told {
-  readonly code: string
-  readonly message: string
-  readonly line?: number
-  readonly column?: number
-  readonly length?: number
-  readonly hint?: string
-}
 
 export function addOslCommands(obelisk: CommandGroup): void {
   const osl = obelisk.group(
@@ -192,10 +181,6 @@ async function glyphs(asked: AskedHere<Flags<'format' | 'ascii'>>): Promise<numb
   return show(asked, { source: text }, text)
 }
 
-async function sourceIn(file: string, streams: Streams): Promise<string> {
-  return (await inputOf(file, streams)).toString('utf8')
-}
-
 /** Of `name=number`, each once. */
 function numbersOf(pairs: readonly string[] = []): Readonly<Record<string, number>> {
   const values = new Map<string, number>()
@@ -209,22 +194,4 @@ function numbersOf(pairs: readonly string[] = []): Readonly<Record<string, numbe
     values.set(name, value)
   }
   return Object.fromEntries(values)
-}
-
-function placed(source: string, problems: readonly OslProblem[]): Told[] {
-  return problems.map(({ span, ...problem }) => ({ ...problem, ...placeOf(source, span) }))
-}
-
-/** What is wrong with a program is what was asked for, where that is JSON; else a person reads it. */
-function tell({ streams, flags }: AskedHere, source: string, problems: readonly Told[]): number {
-  if (flags.json) streams.stdout.write(`${JSON.stringify({ problems })}\n`)
-  else {
-    const drawn = problems.map(({ line, column, length, message, hint }) =>
-      line === undefined || column === undefined || length === undefined
-        ? message
-        : drawPlaced(source, { line, column, length, message, hint }),
-    )
-    streams.stderr.write(`${printableLines(drawn.join('\n'))}\n`)
-  }
-  return EXIT_FAILED
 }
