@@ -111,7 +111,7 @@ export class CodexCalls implements CodexPort {
     const sound = verify(program, this.#fields.length)
     assert(sound.ok, 'what the compiler makes is sound')
     const names = this.#fields.map(({ name }) => name)
-    return { ...explain(program, sound, names), parameters: [...parameters.keys()] }
+    return { ...explain(program, sound, names, parameters), parameters: [...parameters.keys()] }
   }
 }
 

@@ -1,6 +1,8 @@
 /** Programs that tasks name, their versions, and which of them is meant in which context. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import * as v from 'valibot'
+import { own } from '../../shared/core/own.ts'
+import { MAIN_CONTEXT } from '../../shared/protocol/program-call.ts'
 import type { CodexOutcome } from '../core/effects.ts'
 import { rightOf } from './http-access.ts'
 import type { HttpPort } from './http-port.ts'
@@ -104,7 +106,8 @@ async function define(
   if (!outcome.ok) return refuse(reply, outcome)
   const made = port.codex.version(name, outcome.version)!
   const { number, hash } = made
-  const shown = { name, number, version: outcome.version, hash }
+  const { programs } = port.codex.context(MAIN_CONTEXT)
+  const shown = { name, number, version: outcome.version, hash, current: own(programs, name) }
   return sendJson(reply.code(outcome.isNew ? 201 : 200), shown)
 }
 
@@ -117,7 +120,7 @@ async function use(
   const { name } = request.params
   const wish = bodyOf(useSchema, request, reply)
   if (wish === undefined) return reply
-  const { context = 'main', if_version: ifVersion } = wish
+  const { context = MAIN_CONTEXT, if_version: ifVersion } = wish
   const outcome = await port.codex.demand(
     {
       ...{ do: 'use', name, version: wish.version, context },

@@ -13,6 +13,7 @@ import { usage } from '../fault.ts'
 import { type Asked, type AskedHere, type CommandGroup, type Flags, show } from './command-place.ts'
 import { COLUMNS_OF_CODEX, codexRows } from './osl-codex.ts'
 import { fieldsIn, inFlags, type LocalFlags, runHere, sizeIn } from './osl-local.ts'
+import { addProgramCommands } from './osl-programs.ts'
 import { placed, sourceIn, tell } from './osl-told.ts'
 import { rowLines, table } from './streams.ts'
 import { submit, type WaitFlag } from './task.ts'
@@ -67,6 +68,7 @@ export function addOslCommands(obelisk: CommandGroup): void {
     .option('--format <file>', 'print that program with glyphs; - is the standard input')
     .option('--ascii <file>', 'print it without')
     .option('--json', 'print JSON')
+  addProgramCommands(osl)
 }
 
 async function check(asked: Asked<GridFlags>, file: string): Promise<number> {

@@ -28,10 +28,12 @@ t.test('a program is defined, patched and shown', async (t) => {
   const first = await ask('PUT', '/api/codex/heat', { source: 'value = value + $a', glyph: '♨' })
   t.match(first, {
     status: 201,
-    body: { name: 'heat', number: 64, version: 1, hash: /^[0-9a-f]{64}$/ },
+    body: { name: 'heat', number: 64, version: 1, current: 1, hash: /^[0-9a-f]{64}$/ },
   })
   const second = { source: 'value = value + 2', parent: 1 }
-  t.match(await ask('PUT', '/api/codex/heat', second), { status: 201, body: { version: 2 } })
+  t.match(await ask('PUT', '/api/codex/heat', second), {
+    ...{ status: 201, body: { version: 2, current: 1 } },
+  })
   t.match(await ask('PUT', '/api/codex/heat', second), { status: 200, body: { version: 2 } })
   const current = '/api/codex/heat/current'
   t.match(await ask('POST', current, { version: 2, if_version: 2 }), {

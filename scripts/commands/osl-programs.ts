@@ -1,0 +1,135 @@
+/** Programs with a name: they are defined, made current, and looked at, in the codex of a gateway. */
+import { ObeliskError } from '../../shared/client/obelisk-error.ts'
+import { count } from '../../shared/core/count.ts'
+import type {
+  CodexView,
+  ProgramRowView,
+  ProgramView,
+  VersionView,
+} from '../../shared/protocol/codex-views.ts'
+import { usage } from '../fault.ts'
+import {
+  type Asked,
+  at,
+  type CommandGroup,
+  demand,
+  type Flags,
+  say,
+  show,
+} from './command-place.ts'
+import { sourceIn, tell } from './osl-told.ts'
+import { printable, table, when } from './streams.ts'
+
+interface Defined {
+  readonly name: string
+  readonly version: number
+  /** In `main`. */
+  readonly current: number
+}
+
+const HASH_SHOWN = 12
+/** What a task names where it names no other. */
+const MAIN = 'main'
+
+export function addProgramCommands(osl: CommandGroup): void {
+  osl
+    .asks('define <name> <file>', define)
+    .description('give a program a name; of one that is there, make another version')
+    .option('--glyph <glyph>', 'a sign that tasks may name it by, too')
+    .option('--parent <version>', 'the version that it was made from (default: the current one)')
+  osl
+    .asks('use <name> <version>', use)
+    .description('make a version current: tasks that are accepted from now on get it')
+    .option('--context <name>', 'in this context alone')
+    .option('--if-version <version>', 'only if this one is current by now')
+  osl.asks('log <name>', log).description('list the versions of a program, the newest first')
+  osl.asks('ls', list).description('list the programs that tasks can name')
+}
+
+async function define(
+  asked: Asked<Flags<'glyph' | 'parent'>>,
+  name: string,
+  file: string,
+): Promise<number> {
+  const { glyph, parent } = asked.flags
+  const source = await sourceIn(file, asked.streams)
+  const body = {
+    source,
+    ...(glyph === undefined ? {} : { glyph }),
+    ...(parent === undefined ? {} : { parent: versionIn(parent, '--parent') }),
+  }
+  try {
+    const made = await demand<Defined>(asked.gateway, 'PUT', at`/api/codex/${name}`, body)
+    const { version, current } = made
+    const next =
+      version === current
+        ? 'and is current'
+        : `and version ${current} is current: obelisk osl use ${name} ${version}`
+    return say(asked, made, `${name}@${version} is there, ${next}`)
+  } catch (error) {
+    const isInSource = error instanceof ObeliskError && error.errors.some(({ line }) => line)
+    if (!isInSource) throw error
+    return tell(asked, source, error.errors)
+  }
+}
+
+async function use(
+  asked: Asked<Flags<'context' | 'ifVersion'>>,
+  name: string,
+  version: string,
+): Promise<number> {
+  const { context, ifVersion } = asked.flags
+  const body = {
+    version: versionIn(version, 'the version'),
+    ...(context === undefined ? {} : { context }),
+    ...(ifVersion === undefined ? {} : { if_version: versionIn(ifVersion, '--if-version') }),
+  }
+  const answer = await demand<object>(asked.gateway, 'POST', at`/api/codex/${name}/current`, body)
+  return say(asked, answer, `${name}@${version} is current in ${context ?? MAIN}`)
+}
+
+async function log(asked: Asked, name: string): Promise<number> {
+  const program = await asked.gateway.json<ProgramView>({ path: at`/api/codex/${name}` })
+  return show(asked, program, () =>
+    table<VersionView>(asked.streams, program.versions, [
+      { title: 'VERSION', text: ({ version }) => String(version), isNumber: true },
+      { title: 'FROM', text: ({ parent }) => String(parent ?? ''), isNumber: true },
+      { title: 'WHEN', text: ({ ts }) => when(ts) },
+      { title: 'BY', text: ({ by }) => printable(by ?? '') },
+      { title: 'KIND', text: ({ kind }) => kind },
+      { title: 'HASH', text: ({ hash }) => hash.slice(0, HASH_SHOWN) },
+      { title: 'CURRENT IN', text: (one) => one.current_in.join(' ') },
+      { title: 'VERIFIED', text: ({ verified }) => (verified ? 'yes' : 'NO') },
+    ]),
+  )
+}
+
+async function list(asked: Asked): Promise<number> {
+  const codex = await asked.gateway.json<CodexView>({ path: '/api/codex' })
+  const { programs, contexts, integrity } = codex
+  return show(asked, codex, () => {
+    const rows = table<ProgramRowView>(asked.streams, programs, [
+      { title: 'NAME', text: ({ name }) => name },
+      { title: 'GLYPH', text: ({ glyph = '' }) => glyph },
+      { title: 'CURRENT', text: ({ version }) => String(version), isNumber: true },
+      { title: 'NEWEST', text: ({ latest }) => String(latest), isNumber: true },
+      { title: 'KIND', text: ({ kind }) => kind },
+      { title: 'TAKES', text: (one) => one.parameters.map((name) => `$${name}`).join(' ') },
+    ])
+    const others = contexts
+      .filter(({ name }) => name !== MAIN)
+      .map(({ name, programs: named }) => {
+        const versions = Object.entries(named).map(([program, version]) => `${program}@${version}`)
+        return `context ${name}: ${versions.join(' ')}\n`
+      })
+    const damage = `${(integrity * 100).toFixed(1)} % of all versions are as they were defined\n`
+    const told = integrity === 1 ? '' : damage
+    const head = programs.length === 0 ? `${count(0, 'program')}\n` : rows
+    return `${head}${others.join('')}${told}`
+  })
+}
+
+function versionIn(text: string, what: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text)
+  throw usage(`${what}: "${text}" is not the number of a version`)
+}

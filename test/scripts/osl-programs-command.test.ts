@@ -1,0 +1,71 @@
+/** `obelisk osl define | use | log | ls`, with a real codex behind a real HTTP door. */
+import { Readable } from 'node:stream'
+import t, { type Test } from 'tap'
+import { runCommand } from '../../scripts/commands/program.ts'
+import { serve } from '../support/recorded-http-port.ts'
+
+interface Said {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+async function place(t: Test) {
+  const { base } = await serve(t)
+  return async (argv: readonly string[], input = ''): Promise<Said> => {
+    const said = { out: '', err: '' }
+    const stdout = { write: (text: string | Uint8Array) => (said.out += text.toString()) }
+    const stderr = { write: (text: string | Uint8Array) => (said.err += text.toString()) }
+    const stdin = Readable.from(input === '' ? [] : [Buffer.from(input)])
+    const environment = { OBELISK_HTTP: base }
+    const code = await runCommand(['osl', ...argv], { stdout, stderr, stdin, environment }, '0')
+    return { code, ...said }
+  }
+}
+
+t.test('a program gets a name, another version, and goes back', async (t) => {
+  const osl = await place(t)
+  t.strictSame(await osl(['ls']), { code: 0, out: '0 programs\n', err: '' })
+  const define = (source: string, ...more: string[]): Promise<Said> =>
+    osl(['define', 'heat', '-', ...more], source)
+  t.strictSame(await define('value = value + $step', '--glyph', '♨'), {
+    ...{ code: 0, out: 'heat@1 is there, and is current\n', err: '' },
+  })
+  t.strictSame(await define('value = value + 2', '--parent', '1'), {
+    code: 0,
+    out: 'heat@2 is there, and version 1 is current: obelisk osl use heat 2\n',
+    err: '',
+  })
+  t.match(await osl(['use', 'heat', '2', '--if-version', '1']), {
+    ...{ code: 0, out: 'heat@2 is current in main\n' },
+  })
+  t.match(await osl(['use', 'heat', '1', '--context', 'winter']), {
+    ...{ code: 0, out: 'heat@1 is current in winter\n' },
+  })
+  t.match(await osl(['use', 'heat', '1', '--if-version', '1']), {
+    code: 1,
+    err: /version 2 of heat/,
+  })
+  const { out } = await osl(['ls'])
+  t.match(out, /^NAME +GLYPH +CURRENT +NEWEST +KIND +TAKES\nheat +♨ +2 +2 +write/)
+  t.match(out, /context winter: heat@1\n$/)
+  const lines = (await osl(['log', 'heat'])).out.split('\n')
+  t.match(lines[1], /^ *2 +1 .* write +[0-9a-f]{12} +main +yes/)
+  t.match(lines[2], /^ *1 .* write +[0-9a-f]{12} +winter +yes/)
+  t.match(JSON.parse((await osl(['log', 'heat', '--json'])).out), {
+    ...{ name: 'heat', versions: [{ version: 2 }, { version: 1 }] },
+  })
+})
+
+t.test('what is wrong is drawn where it stands, or said', async (t) => {
+  const osl = await place(t)
+  const wrong = await osl(['define', 'heat', '-'], 'valeu = 1\n')
+  t.strictSame(wrong, {
+    code: 1,
+    out: '',
+    err: '1:1: the grid has no field "valeu"\n  valeu = 1\n  ^^^^^\n  did you mean "value"?\n',
+  })
+  t.match(await osl(['define', 'let', '-'], 'value = 1'), { code: 1, err: /"let" has a meaning/ })
+  t.match(await osl(['use', 'heat', 'two']), { code: 2, err: /not the number of a version/ })
+  t.match(await osl(['log', 'heat']), { code: 1, err: /no program "heat"/ })
+})
