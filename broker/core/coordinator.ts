@@ -324,7 +324,7 @@ function rulesOver(context: CoordinatorContext) {
   const reads = new Reads(context)
   const looks = new Looks(context, reads)
   const watches = new Watches(context, reads)
-  const writes = new Writes(context, [reads, looks, watches])
+  const writes = new Writes(context, reads, [reads, looks, watches])
   const moves = new Moves(context, writes)
   const rebalancer = new Rebalancer(context, moves)
   const upgrades = new Upgrades(context, rebalancer)

@@ -123,6 +123,13 @@ export class Geometry {
     return { x, y, w: right - x, h: bottom - y }
   }
 
+  /** The region and all that is at most so far away from it, in columns and rows. */
+  grown({ x, y, w, h }: Region, by: number): Region {
+    const [left, top] = [Math.max(0, x - by), Math.max(0, y - by)]
+    const [right, bottom] = [Math.min(this.width, x + w + by), Math.min(this.height, y + h + by)]
+    return { x: left, y: top, w: right - left, h: bottom - top }
+  }
+
   touches(tile: number, region: Region): boolean {
     if (tile < 0 || tile >= this.tiles) return false
     const x = (tile % this.tilesAcross) * this.tile

@@ -7,6 +7,8 @@ import { digest } from './digest.ts'
 import { gather } from './gather.ts'
 import { get } from './get.ts'
 import type { About, Operation, OperationShown } from './operation.ts'
+import { oslEdges } from './osl-edges.ts'
+import { oslNear } from './osl-near.ts'
 import { oslRead } from './osl-read.ts'
 import { oslScatter } from './osl-scatter.ts'
 import { oslWrite } from './osl-write.ts'
@@ -24,7 +26,7 @@ const OPERATIONS: readonly Operation[] = [
   ...[get, gather, stat, overview, digest, verify],
 ]
 
-const BY_PROGRAM: readonly Operation[] = [oslWrite, oslRead, oslScatter]
+const BY_PROGRAM: readonly Operation[] = [oslWrite, oslRead, oslScatter, oslEdges, oslNear]
 
 const byName: ReadonlyMap<string, Operation> = new Map(
   [...OPERATIONS, ...BY_PROGRAM].map((operation) => [operation.name, operation]),

@@ -6,6 +6,7 @@ import * as v from 'valibot'
 import { own } from '../core/own.ts'
 import type { Region } from '../grid/geometry.ts'
 import { bind } from '../osl/bound-program.ts'
+import { REACH_MAX } from '../osl/codex.ts'
 import { type Compiled, compile } from '../osl/compiler.ts'
 import { type OslProblem, placeOf } from '../osl/osl-problems.ts'
 import { classBytesOf, fixedBytesOf, slotsOf } from '../osl/partials.ts'
@@ -18,9 +19,11 @@ import {
   PROBLEMS_MAX,
   type Problem,
   parseWith,
+  wholeWithin,
 } from '../protocol/problems.ts'
 import { GET_LSUS_MAX } from './get.ts'
 import type { GridContext, Wire } from './operation.ts'
+import { edgeBytesMax, type NearArgs, OSL_NEAR } from './osl-near.ts'
 import { argsOfProgram, OSL_READ, type OSL_SCATTER, OSL_WRITE, programOf } from './osl-program.ts'
 
 /** Of a task, units × cells, unless the gateway says otherwise: 67M LSUs × 700 units. */
@@ -31,6 +34,10 @@ const FIXED_BYTES_MAX = 24 * 1024
 /** Of what is returned by class: an answer goes in one message, and with most numbers takes a tenth of this. */
 const CLASS_BYTES_MAX = 960 * 1024
 
+/** Of a task that reads neighbours: what lies around them goes through the gateway, and is kept with the write. */
+export const NEAR_TILES_MAX = 4096
+const EDGE_BYTES_MAX = 16 * 1024 * 1024
+
 /** What a result says of the program that made it. */
 export interface ProgramFacts {
   readonly hash: string
@@ -39,7 +46,7 @@ export interface ProgramFacts {
 }
 
 export interface ResolvedProgram {
-  readonly op: typeof OSL_WRITE | typeof OSL_READ | typeof OSL_SCATTER
+  readonly op: typeof OSL_WRITE | typeof OSL_READ | typeof OSL_SCATTER | typeof OSL_NEAR
   readonly args: Wire
   readonly facts: ProgramFacts
 }
@@ -60,6 +67,7 @@ const schema = v.strictObject({
     }),
   ),
   with: v.optional(v.custom<Record<string, unknown>>(isPlainObject, 'an object of numbers'), {}),
+  steps: v.optional(wholeWithin(1, REACH_MAX), 1),
 })
 
 /** Checks what a `program` asks for over a region, and binds it. */
@@ -71,7 +79,7 @@ export function parseProgram(
 ): Parsed<ResolvedProgram> {
   const shape = parseWith(schema, input, 'args')
   if (!shape.ok) return shape
-  const { source, program, with: values } = shape.value
+  const { source, program, with: values, steps } = shape.value
   if ((source === undefined) === (program === undefined)) {
     const message = 'args has exactly one of source and program'
     const code = source === undefined ? 'missing' : 'not-allowed'
@@ -79,7 +87,8 @@ export function parseProgram(
   }
   if (program !== undefined) {
     const { code, pool, outputs } = program
-    return resolveProgram({ code, pool, outputs: outputs.map(withSlot) }, region, context, limits)
+    const given = { code, pool, outputs: outputs.map(withSlot) }
+    return resolveProgram(given, { steps, region }, context, limits)
   }
   const result = compile(source!, { fields: context.fields, width: context.geometry.width })
   if (!result.ok) {
@@ -99,7 +108,7 @@ export function resolveCompiled(
 ): Parsed<ResolvedProgram> {
   const bound = bindParameters(compiled, values, 'args.with')
   if (!bound.ok) return bound
-  return resolveProgram(argsOfProgram(bound.value), region, context, limits)
+  return resolveProgram(argsOfProgram(bound.value), { steps, region }, context, limits)
 }
 
 /** The slot of an output that says none is its own. */
@@ -143,10 +152,13 @@ export function bindParameters(
   return problems.length > 0 ? { ok: false, problems } : { ok: true, value: bind(compiled, bound) }
 }
 
-/** Checks a bound program, as anybody may have made it, against the grid, the region and the limits. */
+/**
+ * Checks a bound program, as anybody may have made it, against the grid, the region and the limits. Without `steps` it
+ * goes over single LSUs, and can read no neighbours.
+ */
 export function resolveProgram(
   args: Wire,
-  region: Region | undefined,
+  over: { readonly steps?: number; readonly region: Region | undefined },
   context: GridContext,
   { costMax }: ProgramLimits,
 ): Parsed<ResolvedProgram> {
@@ -162,10 +174,21 @@ export function resolveProgram(
   if (typeof checked === 'string')
     return fail('out-of-range', `the program is not sound: ${checked}`)
   const { program, sound } = checked
-  if (sound.reach > 0) return fail('osl-radius', 'neighbours cannot be read yet')
+  const { steps = 1, region } = over
+  if (steps > 1 && sound.reach === 0) {
+    const message = 'only a program that reads neighbours has steps'
+    return fail('not-allowed', message, 'args.steps')
+  }
+  if (sound.reach > 0 && over.steps === undefined)
+    return fail('osl-radius', 'a program on single LSUs cannot read neighbours')
+  const near = sound.reach > 0 ? { ...args, steps } : undefined
+  const tooFar = near && faultOfNeighbours(near, sound, region, context)
+  if (tooFar !== undefined) return fail(tooFar.code, tooFar.message, tooFar.path)
   const lsus = region === undefined ? 0 : region.w * region.h
-  if (sound.cost * lsus > costMax) {
-    const cost = `${sound.cost} units a cell × ${lsus} LSUs = ${sound.cost * lsus}`
+  const units = sound.cost * lsus * steps
+  if (units > costMax) {
+    const often = steps === 1 ? '' : ` × ${steps} steps`
+    const cost = `${sound.cost} units a cell × ${lsus} LSUs${often} = ${units}`
     return fail('too-expensive', `the program costs ${cost}, at most ${costMax} are taken`)
   }
   const tooMuch = faultOfOutputs(program, lsus)
@@ -173,11 +196,38 @@ export function resolveProgram(
   return {
     ok: true,
     value: {
-      op: sound.kind === 'write' ? OSL_WRITE : OSL_READ,
-      args,
+      op: near !== undefined ? OSL_NEAR : sound.kind === 'write' ? OSL_WRITE : OSL_READ,
+      args: near ?? args,
       facts: { hash: hashOfProgram(program), cost: sound.cost },
     },
   }
+}
+
+/** What keeps neighbours from being read. */
+function faultOfNeighbours(
+  args: Wire & Pick<NearArgs, 'steps'>,
+  { kind, reach }: Sound,
+  region: Region | undefined,
+  context: GridContext,
+): Problem | undefined {
+  const { steps } = args
+  if (kind === 'read') {
+    const message = 'only a program that sets fields can read neighbours'
+    return { path: 'args', code: 'osl-radius', message }
+  }
+  if (reach * steps > REACH_MAX) {
+    const message = `${steps} steps of a program that reaches ${reach} cells reach ${reach * steps}, at most ${REACH_MAX} are taken`
+    return { path: 'args.steps', code: 'osl-radius', message }
+  }
+  if (region === undefined) return undefined
+  const tiles = context.geometry.countTilesOf(region)
+  const bytes = edgeBytesMax(args, tiles, context)
+  if (tiles <= NEAR_TILES_MAX && bytes <= EDGE_BYTES_MAX) return undefined
+  const message =
+    tiles > NEAR_TILES_MAX
+      ? `the region has ${tiles} tiles, a program that reads neighbours goes over at most ${NEAR_TILES_MAX}`
+      : `the edges of its tiles take up to ${bytes} bytes, at most ${EDGE_BYTES_MAX} are taken`
+  return { path: 'region', code: 'too-large', message }
 }
 
 function checkedOf(args: Wire, fields: number): { program: Program; sound: Sound } | string {

@@ -83,7 +83,7 @@ export function parseScatterProgram(
     values: interleaved(columns, order),
   }
   const region = { x: 0, y: 0, w: ids.length, h: 1 }
-  const resolved = resolveProgram(normal, region, context, limits)
+  const resolved = resolveProgram(normal, { region }, context, limits)
   if (!resolved.ok) return resolved
   problems.push(...misfits(normal, names, fields.length))
   if (problems.length > 0) return { ok: false, problems }

@@ -15,7 +15,16 @@ import {
   ClassSum,
   isByClass,
 } from './class-reductions.ts'
-import { BLOCK_CELLS, FIRST_COLUMN, glyphOf, isReducing, NONE, numberOf, STATUS } from './codex.ts'
+import {
+  BLOCK_CELLS,
+  FIRST_COLUMN,
+  glyphOf,
+  isReducing,
+  NEAR_ZERO,
+  NONE,
+  numberOf,
+  STATUS,
+} from './codex.ts'
 import { KERNELS, type Kernel, pick } from './kernels.ts'
 import { MICROGLYPH_BYTES, microglyphAt, type Program } from './program.ts'
 import {
@@ -33,8 +42,15 @@ import { Registers } from './registers.ts'
 import { LOADS, STORES, storedAs } from './stores.ts'
 import type { Sound } from './verifier.ts'
 
-/** A neighbour's number: of a field, at a place of the grid that may lie outside; NaN is missing. */
-export type Neighbours = (field: number, x: number, y: number) => number
+/** Numbers of fields as they were before: a rectangle that reaches beyond what is run; NaN lies outside the grid. */
+export interface Neighbours {
+  /** Of its first cell, in coordinates of the grid. */
+  readonly x: number
+  readonly y: number
+  /** Cells in a row. */
+  readonly stride: number
+  numbersOf(field: number): Float64Array
+}
 
 export interface Place {
   /** Of the tile's first cell, in coordinates of the grid. */
@@ -274,11 +290,13 @@ export class Interpreter {
         break
       }
       case NEAR: {
-        const dx = instructions[at + A]! - 128
-        const dy = instructions[at + B]! - 128
-        for (let i = 0; i < cells; i++) {
-          const [nearX, nearY] = [x + (i % width) + dx, y + Math.floor(i / width) + dy]
-          to[i] = this.#neighbours!(operand, nearX, nearY)
+        const near = this.#neighbours!
+        const from = near.numbersOf(operand)
+        const dx = instructions[at + A]! - NEAR_ZERO
+        const dy = instructions[at + B]! - NEAR_ZERO
+        let start = (y + dy - near.y) * near.stride + (x + dx - near.x)
+        for (let row = 0; row < cells; row += width, start += near.stride) {
+          for (let i = 0; i < width; i++) to[row + i] = from[start + i]!
         }
       }
     }

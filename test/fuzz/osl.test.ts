@@ -73,7 +73,9 @@ t.test('mutated code is refused, or every cell stays finite', (t) => {
       const column = page.column(field)
       for (let at = 0; at < 64; at++) column[at] = random.integer(400) - 200
     }
-    const interpreter = new Interpreter(mutated, sound, FIELDS, () => random.integer(9))
+    const around = Float64Array.from({ length: 16 * 16 }, () => random.integer(9))
+    const near = { x: -4, y: -4, stride: 16, numbersOf: () => around }
+    const interpreter = new Interpreter(mutated, sound, FIELDS, near)
     interpreter.run(page, WINDOW, { x: 0, y: 0, gridWidth: 40 })
     for (let field = 0; field <= FIELDS.length; field++) {
       const column = page.column(field)

@@ -15,6 +15,7 @@ import {
 } from '../../../shared/protocol/access.ts'
 import { PROBLEMS_MAX, type Problem } from '../../../shared/protocol/problems.ts'
 import { askedOp, type TaskBody } from '../../../shared/protocol/task.ts'
+import { regionRead } from '../state/task-extent.ts'
 
 const NOTHING: Grant = { ops: [], regions: [], fields: [] }
 
@@ -29,8 +30,9 @@ export function ungranted(user: UserPrincipal, body: TaskBody, grid: GridContext
   // Of a program it is the name, whichever version is asked for.
   const op = askedOp(body).split('@')[0]!
   if (ops !== '*' && !ops.includes(op)) refuse('op', `operation ${op}`)
-  if (regions !== '*' && !regions.some((one) => isInside(body.region, one))) {
-    refuse(body.region === undefined ? 'items' : 'region', nameOf(body.region))
+  const region = body.region && regionRead(body, grid)
+  if (regions !== '*' && !regions.some((one) => isInside(region, one))) {
+    refuse(region === undefined ? 'items' : 'region', nameOf(region))
   }
   if (fields === '*') return problems
   for (const field of fieldsOf(body, grid)) {

@@ -262,10 +262,14 @@ export class Readings {
   /** False when there is no room for more. */
   #write(tiles: readonly Tile[]): boolean {
     const looked = Uint32Array.from(new Set(tiles.map(({ tile }) => tile))).sort()
-    const blocked = new Set(this.#context.waiting.blockedTiles(looked, 'scatter'))
+    const { waiting, barriers, options } = this.#context
+    const blocked = new Set(waiting.blockedTiles(looked, 'scatter'))
+    const { geometry } = options.grid
     const byField = new Map<number, Tile[]>()
     for (const tile of tiles) {
       if (blocked.has(tile.tile)) continue
+      // A write reads them for neighbours at this moment.
+      if (barriers.inTheWayOf(geometry.tileRegion(tile.tile)) !== undefined) continue
       const others = byField.get(tile.field)
       if (others === undefined) byField.set(tile.field, [tile])
       else others.push(tile)

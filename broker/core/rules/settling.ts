@@ -31,6 +31,7 @@ export function settle(context: CoordinatorContext, parts: SettledParts): void {
   const { fleet, recovery, rebalancer, writes, readings, reads, watches, moves, ruleWatch } = parts
   for (const member of recovery.takeAdded()) fleet.silence.expect(member)
   readings.takeCopied()
+  writes.goOn()
   for (;;) {
     const ends = context.moves.takeEnds()
     const over = rebalancer.takeOver()

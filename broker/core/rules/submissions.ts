@@ -20,7 +20,7 @@ import type { Submission, TaskBody } from '../../../shared/protocol/task.ts'
 import type { Refusal, RefusalCode } from '../effects.ts'
 import type { GatewayEvent, Submitter, Ticket } from '../events.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
-import { tilesOf } from '../state/task-extent.ts'
+import { bytesReadOf, tilesOf } from '../state/task-extent.ts'
 import { encodeBody, givenOf, hashBody, type Task } from '../state/task-ledger.ts'
 import { wantOfRoom } from './birth-room.ts'
 import { ungranted } from './grants.ts'
@@ -100,7 +100,9 @@ export class Submissions {
     }
     const given = own ?? givenOf(resolved.value, asked)
     const { body, encoded } = given
-    const refusal = this.#openRefusal(user) ?? this.#capacityRefusal(body, encoded.length)
+    const moreBytes = bytesReadOf(body, this.#context.options.grid)
+    const bytes = encoded.length + moreBytes
+    const refusal = this.#openRefusal(user) ?? this.#capacityRefusal(body, bytes)
     if (refusal !== undefined) {
       this.#refuse(ticket, submitter, submission.id, refusal)
       return
@@ -111,9 +113,10 @@ export class Submissions {
       deadlineMs: this.#context.nowMs + submission.body.deadlineMs,
       isNamed: submission.id !== undefined,
       submitter: nameOf(submitter),
+      moreBytes,
       ...(user === undefined ? {} : { by: ownerNameOf(user) }),
     })
-    this.#room.take(encoded.length)
+    this.#room.take(bytes)
     if (submission.id === undefined) this.#remember(submitter, id)
     this.#context.persist({ table: 'body', key: id, value: encoded })
     this.#context.taskChanged(task)

@@ -23,7 +23,9 @@ import { operationOf, type Task } from '../state/task-ledger.ts'
 import type { Changes } from '../state/tile-waits.ts'
 import type { WaitingWrites } from '../state/waiting-writes.ts'
 import type { Rows, WriteLog } from '../state/write-log.ts'
+import { EdgeReads } from './edge-reads.ts'
 import { cutPlan, planWrites, type TilePlan, writeTilesMax } from './planner.ts'
+import type { Reads } from './reads.ts'
 import { StreamSender } from './stream-sender.ts'
 import { completeTask, endTask, releaseBody } from './task-endings.ts'
 import { tellFewer, tellWait } from './write-waits.ts'
@@ -48,6 +50,7 @@ export class Writes {
   readonly #waiting: WaitingWrites
   readonly #log: WriteLog
   readonly #sender: StreamSender
+  readonly #edges: EdgeReads
   readonly #followers: readonly OrderFollower[]
   #last:
     | { readonly tiles: Uint32Array; readonly epoch: number; readonly plan: TilePlan }
@@ -55,12 +58,13 @@ export class Writes {
   /** Of tiles, as far as writes have been looked at for them (tile-tally.ts). */
   #losses = 0
 
-  constructor(context: CoordinatorContext, followers: readonly OrderFollower[]) {
+  constructor(context: CoordinatorContext, reads: Reads, followers: readonly OrderFollower[]) {
     this.#context = context
     this.#waiting = context.waiting
     this.#log = context.log
     this.#followers = followers
     this.#sender = new StreamSender(context)
+    this.#edges = new EdgeReads(context, reads)
   }
 
   submit(task: Task): void {
@@ -91,7 +95,12 @@ export class Writes {
   wake(changes: Changes): void {
     this.#followLosses()
     this.#waiting.wake(changes)
-    if (!this.#context.deadlines.has('sequence')) this.#sequenceDue()
+    this.goOn()
+  }
+
+  /** To be called with each step: what a write read around its tiles may have come. */
+  goOn(): void {
+    if (this.#waiting.hasDue && !this.#context.deadlines.has('sequence')) this.#sequenceDue()
   }
 
   #sequenceDue(): void {
@@ -101,6 +110,7 @@ export class Writes {
       if (task === undefined) break
       this.sequence(task)
     }
+    this.#edges.follow()
     if (!this.#waiting.hasDue) return
     const { deadlines, nowMs } = this.#context
     deadlines.set('sequence', nowMs, () => this.#sequenceDue())
@@ -382,6 +392,7 @@ export class Writes {
 
   /** These tiles begin anew, without what was on its way to them. */
   giveUp(tiles: readonly number[]): void {
+    this.#edges.releaseAt(tiles)
     const { grid } = this.#context.options
     for (const write of this.#log.all) {
       const isHit = (tile: number): boolean => goesOver(write.task.body!, tile, grid)

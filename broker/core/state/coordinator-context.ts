@@ -19,6 +19,7 @@ import {
   wasRebuilt,
 } from '../ledger-records.ts'
 import { Alarms } from './alarms.ts'
+import { Barriers } from './barriers.ts'
 import type { LoadBound } from './bounded-loads.ts'
 import { Codex } from './codex.ts'
 import { ControlLog } from './control-log.ts'
@@ -121,6 +122,7 @@ export class CoordinatorContext {
   readonly sealing = new Sealing()
   readonly controls = new ControlLog(this)
   readonly log = new WriteLog(this)
+  readonly barriers = new Barriers(this)
   readonly waiting: WaitingWrites
   readonly copied = new CopiedReadings(this)
   readonly deadlines = new Deadlines()

@@ -6,6 +6,7 @@
 import type { Geometry, Region } from '../../../shared/grid/geometry.ts'
 import { countInTiles, tilesOfIds } from '../../../shared/operations/named-lsus.ts'
 import type { GridContext, Wire } from '../../../shared/operations/operation.ts'
+import { edgeBytesMax, reachOf } from '../../../shared/operations/osl-near.ts'
 import type { TaskBody } from '../../../shared/protocol/task.ts'
 import { operationOf } from './task-ledger.ts'
 
@@ -32,6 +33,24 @@ function tilesIn(region: Region, geometry: Geometry): Uint32Array {
   const tiles = allTiles.get(geometry) ?? geometry.tilesOf(region)
   allTiles.set(geometry, tiles)
   return tiles
+}
+
+/** Its region, and what it reads around it. */
+export function regionRead(body: TaskBody, { geometry }: GridContext): Region {
+  const reach = reachOf(body)
+  return reach === 0 ? body.region! : geometry.grown(body.region!, reach)
+}
+
+/** The tiles of that: its own, mostly. */
+export function tilesRead(body: TaskBody, grid: GridContext): Uint32Array {
+  if (reachOf(body) === 0) return tilesOf(body, grid)
+  return grid.geometry.tilesOf(regionRead(body, grid))
+}
+
+/** The most bytes that what it reads around its tiles adds to what it is accepted with. */
+export function bytesReadOf(body: TaskBody, grid: GridContext): number {
+  if (reachOf(body) === 0) return 0
+  return edgeBytesMax(body.args, grid.geometry.countTilesOf(regionRead(body, grid)), grid)
 }
 
 /** Whether a tile is one of its own. */

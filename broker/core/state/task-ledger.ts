@@ -11,6 +11,7 @@ import type { TaskId } from '../../../shared/core/ids.ts'
 import type { Region } from '../../../shared/grid/geometry.ts'
 import { findOperation } from '../../../shared/operations/catalog.ts'
 import type { Operation } from '../../../shared/operations/operation.ts'
+import { reachOf } from '../../../shared/operations/osl-near.ts'
 import { decodeCbor, encodeCbor } from '../../../shared/protocol/cbor.ts'
 import { SUBMISSION_LIMITS } from '../../../shared/protocol/limits.ts'
 import { type EndState, isEnded, type TaskState } from '../../../shared/protocol/states.ts'
@@ -20,9 +21,15 @@ import { Retention, type RetentionOptions } from './retention.ts'
 
 /**
  * What a task waits for: nodes that are away, a fleet that has just come together, an earlier write of its
- * submitter, its value to be sealed, or a node that stopped, by the code that it gave (`store-full`, `disk-full`).
+ * submitter, neighbours to be read, its value to be sealed, or a node that stopped, by the code that it gave (`store-full`, `disk-full`).
  */
-export type WaitReason = 'holders-away' | 'settling' | 'earlier-write' | 'sealing' | (string & {})
+export type WaitReason =
+  | 'holders-away'
+  | 'settling'
+  | 'earlier-write'
+  | 'neighbours'
+  | 'sealing'
+  | (string & {})
 
 export interface Task {
   readonly id: TaskId
@@ -216,7 +223,15 @@ export class TaskLedger {
   accept(
     id: TaskId,
     given: Given,
-    at: { ts: number; deadlineMs: number; isNamed: boolean; submitter?: string; by?: string },
+    at: {
+      ts: number
+      deadlineMs: number
+      isNamed: boolean
+      submitter?: string
+      by?: string
+      /** What its body will have beside, bytes. */
+      moreBytes?: number
+    },
   ): Task {
     assert(!this.#tasks.has(id), 'a task is accepted once')
     this.#orders += 1
@@ -227,6 +242,7 @@ export class TaskLedger {
       by: at.by,
       deadlineMs: at.deadlineMs,
       region: given.body.region,
+      bodyBytes: given.encoded.length + (at.moreBytes ?? 0),
     }
     this.#tasks.set(id, task)
     this.#countOpen(task, 1)
@@ -262,6 +278,13 @@ export class TaskLedger {
       this.#logBytes += task.bodyBytes
     }
     this.#retention.add(task)
+  }
+
+  /** It is to do what it was accepted for, with what was found out since. */
+  replaceBody(task: Task, body: TaskBody, bytes: number): void {
+    this.#openBytes += bytes - task.bodyBytes
+    task.body = body
+    task.bodyBytes = bytes
   }
 
   /** The body is needed by nobody any more. */
@@ -368,9 +391,11 @@ export class TaskLedger {
   }
 }
 
-/** The 8 bytes by which stream chains know a body. */
-export function bodyMark(task: Pick<Task, 'hash'>): Uint8Array {
-  return Buffer.from(task.hash.slice(0, 16), 'hex')
+/** The 8 bytes by which stream chains know a body, with what was read for it. */
+export function bodyMark({ hash, body }: Pick<Task, 'hash' | 'body'>): Uint8Array {
+  const isAsAccepted = body === undefined || reachOf(body) === 0
+  const own = isAsAccepted ? hash : hashBody(encodeBody(body))
+  return Buffer.from(own.slice(0, 16), 'hex')
 }
 
 function newTask(

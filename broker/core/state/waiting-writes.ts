@@ -5,14 +5,18 @@
  * to a tile take effect as it sent them. So a write over a tile that nobody has holds up only what its
  * own submitter sends there afterwards, never others.
  *
+ * A write that reads neighbours holds up others for a moment (barriers.ts). To others and to tiles it goes over all that
+ * it reads.
+ *
  * Work: a write is looked at when it comes, and when what it waits for has changed; nothing else that
  * waits is. What stands before a small write is found by its tiles, not among all that its submitter has
- * waiting. Invariant: one that is not in `#due` waits for `behind` or for `tile`, and is listed there.
+ * waiting. Invariant: one that is not in `#due` waits for `behind` or for `tile`, and is listed there; or it has a
+ * barrier, or had one just now.
  */
 import type { Region } from '../../../shared/grid/geometry.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { NO_HOLDER } from './slots.ts'
-import { tilesOf } from './task-extent.ts'
+import { regionRead, tilesRead } from './task-extent.ts'
 import type { Task, WaitReason } from './task-ledger.ts'
 import { type Changes, TileWaits } from './tile-waits.ts'
 
@@ -111,12 +115,32 @@ export class WaitingWrites {
     if (waiting.tile !== undefined) this.#waits.delete(waiting.tile, waiting)
     for (const place of waiting.places) leave(waiting.lane, place)
     this.#leaveLane(waiting.lane)
-    for (const follower of waiting.followers) {
+    this.#context.barriers.fall(task)
+    this.#letFollow(waiting)
+    return true
+  }
+
+  #letFollow(waiting: Waiting): void {
+    for (const follower of waiting.followers.splice(0)) {
       if (follower.behind !== waiting) continue
       follower.behind = undefined
       this.#due.push(follower)
     }
-    return true
+  }
+
+  /** Its barrier falls: those that it held up have their turn. */
+  release(task: Task): void {
+    const waiting = this.#byTask.get(task)
+    if (waiting === undefined) return
+    this.#context.barriers.fall(task)
+    this.#letFollow(waiting)
+  }
+
+  /** What it reads around its tiles is there, or to be read again. */
+  goOn(task: Task): void {
+    const waiting = this.#byTask.get(task)
+    const isListed = waiting?.tile !== undefined || waiting?.behind !== undefined
+    if (waiting !== undefined && !isListed) this.#due.push(waiting)
   }
 
   /** What waits for a tile that the changes concern may go on. */
@@ -162,6 +186,7 @@ export class WaitingWrites {
       looks.left -= 1
       if (waiting.isGone || this.#isHeldUp(waiting, looks)) continue
       this.#due.splice(0, at)
+      this.#context.barriers.bringEdges(waiting.task)
       this.remove(waiting.task)
       return waiting.task
     }
@@ -179,24 +204,50 @@ export class WaitingWrites {
   #isHeldUp(waiting: Waiting, looks: Looks): boolean {
     const earlier = this.#predecessorOf(waiting, looks)
     if (earlier !== undefined) {
-      this.#context.taskWaits(waiting.task, 'earlier-write')
-      waiting.behind = earlier
-      earlier.followers.push(waiting)
+      this.#follow(waiting, earlier, 'earlier-write')
       return true
     }
-    const tiles = tilesOf(waiting.task.body!, this.#context.options.grid)
+    const tiles = tilesRead(waiting.task.body!, this.#context.options.grid)
     const tile = tiles[this.#nextBlocked(tiles, 0, this.#gradesFor(waiting.task.op))]
-    if (tile === undefined) return false
+    if (tile === undefined) return this.#isHeldUpByNeighbours(waiting)
+    if (this.#context.barriers.find(waiting.task) !== undefined) this.release(waiting.task)
     this.#context.taskWaits(waiting.task, this.#reasonAt(tile, waiting.task.op))
     waiting.tile = tile
     this.#waits.add(tile, waiting)
     return true
   }
 
+  #follow(waiting: Waiting, first: Waiting, reason: WaitReason): void {
+    this.#context.taskWaits(waiting.task, reason)
+    waiting.behind = first
+    first.followers.push(waiting)
+  }
+
+  /** By one that reads what it would write, or by its own that are not read yet. */
+  #isHeldUpByNeighbours(waiting: Waiting): boolean {
+    const { barriers, options } = this.#context
+    const { task } = waiting
+    const region = regionRead(task.body!, options.grid)
+    const reads = region !== task.body!.region
+    const own = barriers.find(task)
+    const mayRaise = reads && own === undefined
+    const barrier = mayRaise
+      ? barriers.beforeOneMore(region, task)
+      : barriers.inTheWayOf(region, task)
+    if (barrier !== undefined) {
+      this.#follow(waiting, this.#byTask.get(barrier.task)!, 'neighbours')
+      return true
+    }
+    if (!reads || own?.edges !== undefined) return false
+    this.#context.taskWaits(task, 'neighbours')
+    if (mayRaise) barriers.raise(task)
+    return true
+  }
+
   #queue(waiting: Waiting): void {
     const { geometry } = this.#context.options.grid
     const { lane, places, task } = waiting
-    const region = regionOf(task)
+    const region = this.#regionOf(task)
     if (geometry.countTilesOf(region) > SMALL_TILES_MAX) {
       lane.large.push(waiting)
       return
@@ -224,7 +275,7 @@ export class WaitingWrites {
       if (last !== undefined && earlier.task.order < last.task.order) break
       looks.left -= 1
       if (earlier.isGone) continue
-      if (geometry.shareTile(regionOf(earlier.task), regionOf(task))) return earlier
+      if (geometry.shareTile(this.#regionOf(earlier.task), this.#regionOf(task))) return earlier
     }
     return last
   }
@@ -298,6 +349,10 @@ export class WaitingWrites {
     return inSync.length >= Math.max(1, options.minInSync)
   }
 
+  #regionOf(task: Task): Region {
+    return regionRead(task.body!, this.#context.options.grid)
+  }
+
   #laneOf({ submitter, id }: Task): Lane {
     // Of before somebody was known: it has no order with others.
     const name = submitter ?? `task/${id}`
@@ -335,8 +390,4 @@ function countBefore(entries: readonly Waiting[], { order }: Task): number {
     else high = middle
   }
   return low
-}
-
-function regionOf(task: Task): Region {
-  return task.body!.region!
 }

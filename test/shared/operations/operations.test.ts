@@ -150,9 +150,8 @@ function randomArgs(name: string, region: Region, random: Random): UserArgs {
 
 t.test('the catalogue holds the operations of wire.md', (t) => {
   t.same([...OPERATION_NAMES].sort(), [
-    ...['add', 'digest', 'gather', 'get', 'osl1-read', 'osl1-scatter'],
-    ...['osl1-write', 'overview', 'put', 'scale'],
-    ...['scatter', 'set', 'stat', 'verify'],
+    ...['add', 'digest', 'gather', 'get', 'osl1-edges', 'osl1-near', 'osl1-read', 'osl1-scatter'],
+    ...['osl1-write', 'overview', 'put', 'scale', 'scatter', 'set', 'stat', 'verify'],
   ])
   for (const name of OPERATION_NAMES) t.equal(findOperation(name)?.name, name)
   t.equal(findOperation('toString'), undefined)
