@@ -3,11 +3,20 @@ import { type Field, held, takes } from '../../shared/grid/fields.ts'
 import { Geometry, type Region } from '../../shared/grid/geometry.ts'
 import { createLayout } from '../../shared/grid/page-layout.ts'
 import { TilePage } from '../../shared/grid/tile-page.ts'
-import { type GridContext, windowOf } from '../../shared/operations/operation.ts'
+import {
+  type GridContext,
+  type ReadOperation,
+  type Wire,
+  type WriteOperation,
+  windowOf,
+} from '../../shared/operations/operation.ts'
+import { oslEdges } from '../../shared/operations/osl-edges.ts'
+import { edgesArgsOf, type NearArgs, OSL_NEAR, oslNear } from '../../shared/operations/osl-near.ts'
 import { OSL_WRITE, programOf } from '../../shared/operations/osl-program.ts'
 import { oslRead } from '../../shared/operations/osl-read.ts'
 import { oslWrite } from '../../shared/operations/osl-write.ts'
 import type { ResolvedProgram } from '../../shared/operations/program.ts'
+import type { EdgesPartial } from '../../shared/operations/tile-edges.ts'
 import { STATUS } from '../../shared/osl/codex.ts'
 import { fault } from '../fault.ts'
 
@@ -62,15 +71,35 @@ export class LocalGrid {
   run({ op, args }: ResolvedProgram, region: Region): unknown {
     const { context } = this
     const { geometry } = context
-    const tiles = [...geometry.tilesOf(region)]
-    if (op === OSL_WRITE) {
-      const run = oslWrite.run(args, context)
-      for (const tile of tiles) run.act(this.#pages[tile]!, windowOf(geometry, tile, region), 0)
-      return undefined
+    if (op === OSL_WRITE) return this.#write(oslWrite, args, region)
+    if (op === OSL_NEAR) {
+      const asked = edgesArgsOf(args, context)
+      const edges = this.#read(oslEdges, asked, geometry.grown(region, asked.reach))
+      const all: NearArgs = { ...(args as NearArgs), edges: edges as EdgesPartial }
+      return this.#write(
+        oslNear,
+        oslNear.cut(all, region, geometry.tilesOf(region), context),
+        region,
+      )
     }
-    const run = oslRead.run(args, context)
-    for (const tile of tiles) run.visit(this.#pages[tile]!, windowOf(geometry, tile, region))
-    return oslRead.finish([run.finish()], args, region, context)
+    return oslRead.finish([this.#read(oslRead, args, region)], args, region, context)
+  }
+
+  #write(operation: WriteOperation, args: Wire, region: Region): undefined {
+    const { geometry } = this.context
+    const run = operation.run(args, this.context)
+    for (const tile of geometry.tilesOf(region)) {
+      run.act(this.#pages[tile]!, windowOf(geometry, tile, region), 0)
+    }
+  }
+
+  #read(operation: ReadOperation, args: Wire, region: Region): Wire {
+    const { geometry } = this.context
+    const run = operation.run(args, this.context)
+    for (const tile of geometry.tilesOf(region)) {
+      run.visit(this.#pages[tile]!, windowOf(geometry, tile, region))
+    }
+    return run.finish()
   }
 
   /** What a program sets: indexes of fields, or `STATUS`. */

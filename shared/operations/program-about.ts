@@ -8,5 +8,6 @@ export const PROGRAM_ABOUT: About = {
   args: [
     { name: 'source', kind: 'source' },
     { name: 'with', kind: 'numbered', isOptional: true },
+    { name: 'steps', kind: 'whole', isOptional: true, min: 1, max: 4, default: 1 },
   ],
 }

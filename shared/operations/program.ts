@@ -95,13 +95,13 @@ export function parseProgram(
     const problems = result.problems.map((problem) => problemOf(source!, problem, 'args.source'))
     return { ok: false, problems }
   }
-  return resolveCompiled(result.compiled, values, region, context, limits)
+  return resolveCompiled(result.compiled, { values, steps }, region, context, limits)
 }
 
 /** Binds a program that was compiled, and checks it as one that a task brings along. */
 export function resolveCompiled(
   compiled: Compiled,
-  values: Readonly<Record<string, unknown>>,
+  { values, steps }: { values: Readonly<Record<string, unknown>>; steps: number },
   region: Region | undefined,
   context: GridContext,
   limits: ProgramLimits,

@@ -4,7 +4,15 @@
  * again after another version has become current is the same task.
  */
 import * as v from 'valibot'
-import { isPlainObject, type Parsed, PROBLEMS_MAX, type Problem, parseWith } from './problems.ts'
+import { REACH_MAX } from '../osl/codex.ts'
+import {
+  isPlainObject,
+  type Parsed,
+  PROBLEMS_MAX,
+  type Problem,
+  parseWith,
+  wholeWithin,
+} from './problems.ts'
 
 /** Of programs, and of contexts. */
 const NAME = /^[a-z][a-z0-9_]{0,31}$/
@@ -22,6 +30,8 @@ export interface ProgramCall {
   readonly version?: number
   readonly context?: string
   readonly with: Readonly<Record<string, number>>
+  /** Left out: one. */
+  readonly steps?: number
 }
 
 /** What a codex answers to who only wants to know whether there is such a program. */
@@ -63,6 +73,7 @@ const contextName = v.custom<string>(
 const schema = v.strictObject({
   with: v.optional(v.custom<Record<string, unknown>>(isPlainObject, 'an object of numbers'), {}),
   context: v.optional(contextName),
+  steps: v.optional(wholeWithin(1, REACH_MAX)),
 })
 
 /** The arguments of a call. */
@@ -72,7 +83,7 @@ export function parseCall(
 ): Parsed<ProgramCall> {
   const shape = parseWith(schema, input, 'args')
   if (!shape.ok) return shape
-  const { with: values, context } = shape.value
+  const { with: values, context, steps } = shape.value
   if (called.version !== undefined && context !== undefined) {
     const message = `${calledName(called)} is a version already: a context would name another`
     return { ok: false, problems: [{ path: 'args.context', code: 'not-allowed', message }] }
@@ -88,7 +99,9 @@ export function parseCall(
     }
   }
   if (problems.length > 0) return { ok: false, problems }
-  return { ok: true, value: { ...called, ...contextOf(called, context), with: sorted(numbers) } }
+  const often = steps === undefined || steps === 1 ? {} : { steps }
+  const asked = { ...called, ...contextOf(called, context), with: sorted(numbers), ...often }
+  return { ok: true, value: asked }
 }
 
 function contextOf(

@@ -126,6 +126,8 @@ t.test('a program runs here, on zeros or on what files hold', async (t) => {
       status: [0, 1, 1, 0, 0, 0],
     },
   })
+  const near = await osl('rain = coalesce(rain[1,0], 0)', ['run', '-', '--local', ...csv])
+  t.equal(near.out, '2.5,3,0\r\n5,6,0\r\n')
   const both = await osl('rain = 1; level = 2', ['run', '-', '--local', ...csv, ...part.slice(3)])
   t.equal(both.out, '# rain\r\n1,1,1\r\n1,1,1\r\n# level\r\n2,2,2\r\n2,2,2\r\n')
 })

@@ -278,6 +278,7 @@ export class Checkers {
     if (['scatter', 'program'].includes(story.plain.op)) {
       this.#options.count(`${story.plain.op}-done`)
     }
+    if (story.plain.args?.steps !== undefined) this.#options.count('near-done')
   }
 
   #checkCopiesOf(seq: number, plain: PlainTask, claimed: number): void {

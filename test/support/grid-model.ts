@@ -7,6 +7,9 @@
 import type { GridContext } from '../../shared/operations/operation.ts'
 import { actOnCells, type Cells } from './osl-evaluator.ts'
 
+/** How far neighbours are away at the most. */
+const REACH_MAX = 4
+
 export interface PlainRegion {
   readonly x: number
   readonly y: number
@@ -34,6 +37,7 @@ export interface PlainTask {
     readonly holes?: boolean
     readonly source?: string
     readonly with?: Readonly<Record<string, number>>
+    readonly steps?: number
   }
   readonly deadline_ms: number
   readonly seal?: string
@@ -95,12 +99,13 @@ export class GridModel {
     else this.#actByTile(seq, task)
   }
 
-  /** A program sees coordinates of the grid, and each cell by itself. */
+  /** A program sees coordinates of the grid, each cell by itself, and its neighbours as they were. */
   #run(seq: number, { region, args }: PlainTask): void {
     const { geometry, fields } = this.#grid
     const over = region ?? geometry.whole
-    const cells = this.cellsAt(over, seq)
-    actOnCells(args!.source!, cells, over, args!.with)
+    const cells = this.cellsAt(geometry.grown(over, REACH_MAX), seq)
+    const { source, with: values, steps = 1 } = args!
+    for (let step = 0; step < steps; step++) actOnCells(source!, cells, over, values)
     for (const tile of geometry.tilesOf(over)) {
       const numbersOf = (name: string): number[] =>
         this.#idsOf(tile).map((id) => cells.columns.get(name)![id]!)

@@ -221,7 +221,8 @@ export class SimulatedClients {
     const { op, region, args = {}, ...head } = task
     if (region === undefined) return task
     if (this.#tasks % VARIED_EVERY === 1) {
-      const kind = op === 'get' || op === 'stat' ? 'read' : 'write'
+      const writes = task.deadline_ms % 2 === 0 ? 'near' : 'write'
+      const kind = op === 'get' || op === 'stat' ? 'read' : writes
       // Drawn from what is drawn already: the others stay as they were.
       const random = new Random(task.deadline_ms)
       const { grid } = this.#around

@@ -20,7 +20,8 @@ export function resolveCall(
   if (!compiled.ok) return compiled
   const grid: TaskContext = options.grid
   const limits = { costMax: grid.oslCostMax ?? OSL_COST_MAX }
-  const resolved = resolveCompiled(compiled.value, call.with, body.region, grid, limits)
+  const asked = { values: call.with, steps: call.steps ?? 1 }
+  const resolved = resolveCompiled(compiled.value, asked, body.region, grid, limits)
   if (!resolved.ok) return resolved
   const { op, args, facts } = resolved.value
   const { context } = call

@@ -7,6 +7,7 @@ const WAITS: ReadonlyMap<string, string> = new Map([
   ['holders-away', 'waits for nodes that are away'],
   ['settling', 'waits until the fleet has settled'],
   ['earlier-write', 'waits for an earlier write'],
+  ['neighbours', 'waits for neighbours to be read'],
   ['sealing', 'is sealed'],
   ['store-full', 'waits: a store is full'],
   ['disk-full', 'waits: a disk is full'],

@@ -121,7 +121,7 @@ t.test('tiles with captured edges come to what the whole grid comes to', (t) => 
     const geometry = GRIDS[random.integer(8) === 0 ? 2 : random.integer(2)]!
     const grid = { geometry, fields: FIELDS }
     const steps = 1 + random.integer(3)
-    const writer = new ProgramWriter(random, Math.floor(4 / steps))
+    const writer = new ProgramWriter(random, { reach: Math.floor(4 / steps) })
     const source = writer.write()
     const region = random.integer(4) === 0 ? geometry.whole : randomRegion(geometry, random)
     const input = { source, with: writer.parameters, steps }
@@ -232,7 +232,7 @@ t.test('arguments that no gateway made are refused before cells are touched', (t
 t.test('a node that answers with other edges than it was asked for is told apart', (t) => {
   const geometry = new Geometry({ width: 16, height: 16, tile: 8 })
   const grid = { geometry, fields: FIELDS }
-  const args = { columns: [0, 4], reach: 2 }
+  const args = { columns: [0, FIELDS.length], reach: 2 }
   const tiles = Uint32Array.of(0, 3)
   const pages = new Pages(grid)
   pages.page(3).column(0)[0] = 1
@@ -245,7 +245,7 @@ t.test('a node that answers with other edges than it was asked for is told apart
   t.match(faultOf({ ...partial, ones: [new Uint8Array(1), new Uint8Array(2)] }), /flag/)
   t.match(faultOf({ ...partial, values: [new Uint8Array(9), partial.values[1]] }), /cells/)
   t.match(faultOf({}), /tiles/)
-  for (const wrong of [{}, { columns: [5], reach: 1 }, { columns: [0], reach: 0 }])
+  for (const wrong of [{}, { columns: [FIELDS.length + 1], reach: 1 }, { columns: [0], reach: 0 }])
     t.throws(() => readOf(OSL_EDGES).run(wrong, grid))
   t.end()
 })
