@@ -270,6 +270,15 @@ t.test('attempt 66: two boards by one key are told of, with where both are', asy
   }
   const behind = { code: 'boot-behind', fields: { node: 'n1', boot: 1 } }
   t.match(securityEventOf(behind, sourcesOf), { event: 'identity-twice', code: 'boot-behind' })
+  const defined = { program: 'heat', version: 3, by: 'user/ann' }
+  t.same(securityEventOf({ code: 'program-switched', fields: defined }, sourcesOf), {
+    ...{ event: 'program-switched', who: 'user/ann', what: 'program/heat' },
+    ...{ code: 'version-3', via: 'http' },
+  })
+  const set = { context: 'winter', version: 2, by: 'admin' }
+  t.match(securityEventOf({ code: 'context-set', fields: set }, sourcesOf), {
+    ...{ who: 'admin', what: 'context/winter', via: 'socket' },
+  })
   for (const code of ['node-refused', 'node-joined', 'task-rejected']) {
     t.equal(
       securityEventOf({ code, fields: { node: 'n1', reason: 'fleet-full' } }, sourcesOf),

@@ -1,4 +1,5 @@
 /** The codex at work: what is asked of it, what tasks get of it, and what is told. */
+import fc from 'fast-check'
 import t from 'tap'
 import type { CodexOutcome } from '../../../../broker/core/effects.ts'
 import type { TaskRecord } from '../../../../broker/core/ledger-records.ts'
@@ -8,6 +9,7 @@ import { decodeCbor } from '../../../../shared/protocol/cbor.ts'
 import { SUBMISSION_LIMITS } from '../../../../shared/protocol/limits.ts'
 import { demandOf } from '../../../support/codex-in-memory.ts'
 import { GatewayBench, settledPair, TILE_0 } from '../../../support/gateway-bench.ts'
+import { check } from '../../../support/property.ts'
 
 function define(bench: GatewayBench, source: string, more: object = {}): CodexOutcome {
   return demandOf(bench, { do: 'define', name: 'heat', source, ...more })
@@ -248,3 +250,66 @@ t.test('without room on the disk nothing is defined', async (t) => {
   t.match(define(bench, 'value = 1'), { ok: false, refusal: { code: 'disk-full' } })
   t.equal(bench.ledger.count('codex'), 0)
 })
+
+const step = fc.record({
+  what: fc.constantFrom('define', 'use', 'use', 'submit', 'submit', 'resend', 'resend', 'start'),
+  pick: fc.nat(1000),
+  context: fc.constantFrom('main', 'winter'),
+})
+
+interface Sent {
+  readonly task: Record<string, unknown>
+  readonly version: number
+}
+
+t.test(
+  'whatever comes between, a task has the version of its acceptance, and is known again',
+  async (t) => {
+    const property = fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const bench = settledPair()
+      const current: Record<string, number> = { main: 1 }
+      const sent: Sent[] = []
+      // Each version takes another number, so that a body that fits one fits no other.
+      const sourceOf = (version: number): string => `value = value + $step_${version}`
+      define(bench, sourceOf(1))
+      let versions = 1
+      for (const { what, pick, context } of steps) {
+        switch (what) {
+          case 'define':
+            versions += 1
+            define(bench, sourceOf(versions))
+            break
+          case 'use': {
+            const version = 1 + (pick % versions)
+            use(bench, version, { context })
+            current[context] = version
+            break
+          }
+          case 'submit': {
+            const isThere = current[context] !== undefined
+            const version = current[context] ?? current.main!
+            const args = { with: { [`step_${version}`]: pick }, ...(isThere ? { context } : {}) }
+            const task = { id: `t${sent.length}`, op: 'heat', region: TILE_0, args }
+            const outcome = bench.submit(task)
+            if (!outcome.ok) throw new Error(outcome.refusal.message)
+            sent.push({ task, version })
+            break
+          }
+          case 'resend': {
+            const one = sent[pick % (sent.length || 1)]
+            if (one !== undefined && !bench.submit(one.task).ok) throw new Error('not known again')
+            break
+          }
+          case 'start':
+            bench.start()
+        }
+        if (bench.view.codex.integrity !== 1) throw new Error('a version is not as it was defined')
+      }
+      for (const { task, version } of sent) {
+        const { program } = bodyOf(bench, String(task.id)) as { program: { version: number } }
+        if (program.version !== version) throw new Error(`${task.id} has ${program.version}`)
+      }
+    })
+    check(t, property, 60)
+  },
+)
