@@ -8,6 +8,7 @@ import { gather } from './gather.ts'
 import { get } from './get.ts'
 import type { About, Operation, OperationShown } from './operation.ts'
 import { oslEdges } from './osl-edges.ts'
+import { oslItems } from './osl-items.ts'
 import { oslNear } from './osl-near.ts'
 import { oslRead } from './osl-read.ts'
 import { oslScatter } from './osl-scatter.ts'
@@ -26,7 +27,14 @@ const OPERATIONS: readonly Operation[] = [
   ...[get, gather, stat, overview, digest, verify],
 ]
 
-const BY_PROGRAM: readonly Operation[] = [oslWrite, oslRead, oslScatter, oslEdges, oslNear]
+const BY_PROGRAM: readonly Operation[] = [
+  oslWrite,
+  oslRead,
+  oslScatter,
+  oslEdges,
+  oslNear,
+  oslItems,
+]
 
 const byName: ReadonlyMap<string, Operation> = new Map(
   [...OPERATIONS, ...BY_PROGRAM].map((operation) => [operation.name, operation]),

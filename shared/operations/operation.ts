@@ -192,9 +192,9 @@ export interface ItemsOperation {
   parse(args: unknown): Parsed<Wire>
   run(args: Wire): ItemsRun
   /** As of a read; `keys` are those that the part was asked for, in order. */
-  faultOf(partial: Wire, keys: readonly string[]): string | undefined
+  faultOf(partial: Wire, keys: readonly string[], args: Wire): string | undefined
   merge(left: Wire, right: Wire): Wire
-  finish(total: Wire): unknown
+  finish(total: Wire, args: Wire): unknown
 }
 
 export interface ItemsRun {

@@ -10,6 +10,7 @@ import type { Wire } from './operation.ts'
 export const OSL_WRITE = 'osl1-write'
 export const OSL_READ = 'osl1-read'
 export const OSL_SCATTER = 'osl1-scatter'
+export const OSL_ITEMS = 'osl1-items'
 
 /** The normal form: numbers are bound, `pool` are doubles, little-endian. */
 export interface ProgramArgs extends Wire {

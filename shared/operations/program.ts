@@ -24,7 +24,7 @@ import {
 import { GET_LSUS_MAX } from './get.ts'
 import type { GridContext, Wire } from './operation.ts'
 import { edgeBytesMax, type NearArgs, OSL_NEAR } from './osl-near.ts'
-import { argsOfProgram, OSL_READ, type OSL_SCATTER, OSL_WRITE, programOf } from './osl-program.ts'
+import { argsOfProgram, OSL_READ, OSL_WRITE, programOf } from './osl-program.ts'
 
 /** Of a task, units × cells, unless the gateway says otherwise: 67M LSUs × 700 units. */
 export const OSL_COST_MAX = 5e10
@@ -46,7 +46,8 @@ export interface ProgramFacts {
 }
 
 export interface ResolvedProgram {
-  readonly op: typeof OSL_WRITE | typeof OSL_READ | typeof OSL_SCATTER | typeof OSL_NEAR
+  /** By which operation it runs. */
+  readonly op: string
   readonly args: Wire
   readonly facts: ProgramFacts
 }

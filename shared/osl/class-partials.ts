@@ -78,7 +78,7 @@ export function shapeByClass(
   kind: OutputKind,
   slot: Slot,
   { classes, parts }: ClassesPartial,
-  over: () => Over,
+  over: Over,
 ): { classes: number[]; values: unknown[] } {
   const values = parts.map((part) => shapeOutput(kind, slot, part, over))
   return { classes: [...classes], values }

@@ -5,7 +5,7 @@
  */
 
 import type { Region } from '../grid/geometry.ts'
-import { areTiles, concatBytes, packTiles, unpackTiles } from '../operations/columns.ts'
+import { areTiles, concatBytes, packTiles } from '../operations/columns.ts'
 import type { AskedTiles, GridContext, Wire } from '../operations/operation.ts'
 import {
   type ClassesPartial,
@@ -18,7 +18,15 @@ import { type ClassReduction, isByClass } from './class-reductions.ts'
 import { CLASSES_MAX, glyphOf, isReducing, NONE } from './codex.ts'
 import { MICROGLYPH_BYTES, microglyphAt, type Program } from './program.ts'
 import type { Reduction } from './reductions.ts'
-import { isSound, merged, type Over, packed, type Slot, shapeOutput } from './slot-partials.ts'
+import {
+  isSound,
+  merged,
+  type Over,
+  overGrid,
+  packed,
+  type Slot,
+  shapeOutput,
+} from './slot-partials.ts'
 
 /** `slots` in ascending order of their numbers; `tiles` in the order in which windows of `show` follow each other. */
 export interface ReadPartial extends Wire {
@@ -66,13 +74,16 @@ export function packPartial(
   tiles: readonly number[],
   reductions: readonly (Reduction | ClassReduction)[],
 ): ReadPartial {
+  return { tiles: packTiles(tiles), slots: packSlots(reductions) }
+}
+
+export function packSlots(reductions: readonly (Reduction | ClassReduction)[]): Wire[] {
   // Sparse, by slot: `filter` leaves out what is not there.
-  const slots = reductions
+  return reductions
     .filter(() => true)
     .map((reduction) => {
       return isByClass(reduction) ? packedByClass(reduction) : packed(reduction)
     })
-  return { tiles: packTiles(tiles), slots }
 }
 
 /** Why a partial result is not one of what was asked for. */
@@ -84,8 +95,16 @@ export function faultOfPartial(
 ): string | undefined {
   const { tiles, slots: given } = partial as Partial<ReadPartial>
   if (!areTiles(tiles, asked.tiles)) return 'it is not of the tiles that were asked for'
+  return faultOfSlots(given, slots, { asked: asked.lsus, grid: geometry.width * geometry.height })
+}
+
+/** Why these are not the partial results of the slots of a program. */
+export function faultOfSlots(
+  given: unknown,
+  slots: readonly Slot[],
+  lsus: { asked: number; grid: number },
+): string | undefined {
   if (!Array.isArray(given) || given.length !== slots.length) return 'it has other outputs'
-  const lsus = { asked: asked.lsus, grid: geometry.width * geometry.height }
   for (const [index, slot] of slots.entries()) {
     const one: unknown = given[index]
     const isMap = typeof one === 'object' && one !== null
@@ -98,13 +117,17 @@ export function faultOfPartial(
 export function mergePartials(left: ReadPartial, right: ReadPartial): ReadPartial {
   return {
     tiles: concatBytes([left.tiles, right.tiles]),
-    slots: left.slots.map((slot, index) => {
-      const other = right.slots[index]!
-      const isOfClasses = 'classes' in slot
-      if (!isOfClasses) return merged(slot, other)
-      return mergedByClass(slot as ClassesPartial, other as ClassesPartial)
-    }),
+    slots: mergedSlots(left.slots, right.slots),
   }
+}
+
+export function mergedSlots(left: readonly Wire[], right: readonly Wire[]): Wire[] {
+  return left.map((slot, index) => {
+    const other = right[index]!
+    const isOfClasses = 'classes' in slot
+    if (!isOfClasses) return merged(slot, other)
+    return mergedByClass(slot as ClassesPartial, other as ClassesPartial)
+  })
 }
 
 /** The value of a read: each output by its name, in their order. */
@@ -115,11 +138,19 @@ export function shapeValue(
   region: Region,
   context: GridContext,
 ): Record<string, unknown> {
+  return shapeSlots(total.slots, outputs, slots, overGrid(total.tiles, region, context))
+}
+
+export function shapeSlots(
+  partials: readonly Wire[],
+  outputs: Program['outputs'],
+  slots: readonly Slot[],
+  over: Over,
+): Record<string, unknown> {
   const index = new Map(slots.map(({ number }, at) => [number, at]))
-  const over = (): Over => ({ tiles: unpackTiles(total.tiles), region, context })
   const shaped = outputs.map(({ name, kind, slot: number }) => {
     const at = index.get(number)!
-    const [slot, partial] = [slots[at]!, total.slots[at]!]
+    const [slot, partial] = [slots[at]!, partials[at]!]
     const value = slot.isByClass
       ? shapeByClass(kind, slot, partial as ClassesPartial, over)
       : shapeOutput(kind, slot, partial, over)

@@ -2,7 +2,7 @@
  * The partial result of one reducing microglyph: packed on a node, checked against what was asked for, joined to others
  * in any order to the same bits, and shaped into an output's value.
  */
-import type { Region } from '../grid/geometry.ts'
+import type { Geometry, Region } from '../grid/geometry.ts'
 import {
   concatBytes,
   packNumbers,
@@ -218,19 +218,21 @@ function mergedTops(left: TopPartial, right: TopPartial): TopPartial {
   }
 }
 
-/** What places in the grid and in the region are told by. */
+/** How columns and places are told of what a program went over. */
 export interface Over {
-  readonly tiles: Uint32Array
-  readonly region: Region
-  readonly context: GridContext
+  shown(values: Float64Array): unknown
+  pointOf(id: number, value: number): unknown
 }
 
-export function shapeOutput(
-  kind: OutputKind,
-  slot: Slot,
-  partial: Wire,
-  over: () => Over,
-): unknown {
+export function overGrid(tiles: Uint8Array, region: Region, { geometry }: GridContext): Over {
+  const { width } = geometry
+  return {
+    shown: (values) => rowByRow(values, unpackTiles(tiles), region, geometry),
+    pointOf: (id, value) => ({ x: id % width, y: Math.floor(id / width), value }),
+  }
+}
+
+export function shapeOutput(kind: OutputKind, slot: Slot, partial: Wire, over: Over): unknown {
   switch (kind) {
     case 'count':
       return (partial as CountPartial).yes
@@ -255,10 +257,10 @@ export function shapeOutput(
     case 'top': {
       const { values, ids } = partial as TopPartial
       const numbers = unpackNumbers(values)
-      return [...unpackTiles(ids)].map((id, at) => pointOf(id, numbers[at]!, over()))
+      return [...unpackTiles(ids)].map((id, at) => over.pointOf(id, numbers[at]!))
     }
     case 'show':
-      return shapeShown(unpackNumbers((partial as ShownPartial).values), over())
+      return over.shown(unpackNumbers((partial as ShownPartial).values))
   }
 }
 
@@ -271,24 +273,24 @@ function shapeSum(kind: 'sum' | 'mean' | 'var', partial: SumPartial): number | n
   return resultOf(nearest(n * squares - sum * sum, n * n, 2 * SUM_EXPONENT))
 }
 
-function shapeSpan(kind: string, partial: SpanPartial, over: () => Over): unknown {
+function shapeSpan(kind: string, partial: SpanPartial, over: Over): unknown {
   const { count, min, max, minId, maxId } = partial
   if (count === 0) return null
   if (kind === 'min' || kind === 'max') return kind === 'min' ? min : max
-  return kind === 'argmin' ? pointOf(minId, min, over()) : pointOf(maxId, max, over())
-}
-
-function pointOf(id: number, value: number, { context }: Over) {
-  const { width } = context.geometry
-  return { x: id % width, y: Math.floor(id / width), value }
+  return kind === 'argmin' ? over.pointOf(minId, min) : over.pointOf(maxId, max)
 }
 
 /** Row by row; what is missing is NaN, which JSON has as null. */
-function shapeShown(values: Float64Array, { tiles, region, context }: Over): number[] {
+function rowByRow(
+  values: Float64Array,
+  tiles: Uint32Array,
+  region: Region,
+  geometry: Geometry,
+): number[] {
   const out = new Array<number>(region.w * region.h).fill(Number.NaN)
   let from = 0
   for (const tile of tiles) {
-    const window = context.geometry.overlap(tile, region)
+    const window = geometry.overlap(tile, region)
     for (let row = 0; row < window.h; row++) {
       const to = (window.y - region.y + row) * region.w + (window.x - region.x)
       for (let column = 0; column < window.w; column++) out[to + column] = values[from++]!

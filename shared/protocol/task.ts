@@ -8,8 +8,10 @@ import * as v from 'valibot'
 import { isId, isTaskId, type TaskId } from '../core/ids.ts'
 import type { Region } from '../grid/geometry.ts'
 import { findOperation, findTaskOperation, TASK_OPERATIONS } from '../operations/catalog.ts'
+import { parseItemsProgram, strangeRecords } from '../operations/items-program.ts'
 import { boxOfIds } from '../operations/named-lsus.ts'
 import type { GridContext, Operation, Wire } from '../operations/operation.ts'
+import { oslItems } from '../operations/osl-items.ts'
 import { OSL_WRITE } from '../operations/osl-program.ts'
 import {
   OSL_COST_MAX,
@@ -155,7 +157,8 @@ export function checkSubmission(input: unknown, context: TaskContext): Submissio
   })
   const problems = shape.ok ? [] : shape.problems.filter(({ path }) => !isOfRegion(path))
   const loose = fromShortForm(input) as Record<string, unknown>
-  const operation = typeof loose.op === 'string' ? operationNamed(loose.op, context) : undefined
+  const operation =
+    typeof loose.op === 'string' ? operationNamed(loose.op, loose, context) : undefined
   if (typeof loose.op === 'string' && operation === undefined) {
     problems.push(unknownOperation(loose.op, context))
   }
@@ -166,6 +169,9 @@ export function checkSubmission(input: unknown, context: TaskContext): Submissio
   const box = asked.ok && boxOf(operation, asked.value.args, context)
   const over = parseExtent(operation, loose, box || checked.region, problems)
   if (!asked.ok) problems.push(...asked.problems)
+  else if (operation === oslItems && over?.items !== undefined) {
+    problems.push(...strangeRecords(asked.value.args, over.items.values))
+  }
   if (!shape.ok || !asked.ok || over === undefined || problems.length > 0) return fail(problems)
   const { seal, deadline_ms: deadlineMs } = shape.value
   const { call, ...whatAsked } = asked.value
@@ -207,8 +213,13 @@ function regionOf(
   return { region: geometry.whole, measured: geometry.whole }
 }
 
-/** Of a program it is known later which operation it is; until then any over a region is as good. */
-function operationNamed(name: string, context: TaskContext): Operation | undefined {
+/** Of a program over a region it is known later which operation it is; until then any is as good. */
+function operationNamed(
+  name: string,
+  { items }: Record<string, unknown>,
+  context: TaskContext,
+): Operation | undefined {
+  if (name === PROGRAM && items !== undefined) return oslItems
   const isProgram = name === PROGRAM || programCalled(name, context) !== undefined
   return isProgram ? findOperation(OSL_WRITE) : findTaskOperation(name)
 }
@@ -252,6 +263,10 @@ function parseArgs(
     if (!call.ok) return call
     const { name: _op, version: _version, ...args } = call.value
     return { ok: true, value: { op: calledName(called), args, call: call.value } }
+  }
+  if (operation === oslItems) {
+    const { length } = Array.isArray(input.items) ? input.items : []
+    return asProgram(PROGRAM, parseItemsProgram(given, length, context, limits))
   }
   if (input.op === PROGRAM) {
     return asProgram(PROGRAM, parseProgram(given, measured, context, limits))

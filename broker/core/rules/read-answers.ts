@@ -17,7 +17,7 @@ export function faultOf(
   part: ReadPart,
   value: Wire,
 ): string | undefined {
-  if (operation.kind === 'items') return operation.faultOf(value, part.items!.keys)
+  if (operation.kind === 'items') return operation.faultOf(value, part.items!.keys, args)
   const tiles = part.tiles!
   const region = asker.body.region!
   const lsus = lsusIn(asker.body, tiles, grid)

@@ -370,7 +370,7 @@ export class Reads {
     const value =
       operation.kind === 'read'
         ? operation.finish(read.rounds, asker.body.args, asker.body.region!, grid)
-        : operation.finish(total)
+        : operation.finish(total, asker.body.args)
     this.#close(read)
     const nodes = read.nodes.size
     if (operation.kind === 'items') {

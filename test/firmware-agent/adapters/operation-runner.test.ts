@@ -526,7 +526,7 @@ t.test('items are digested, in any number', async (t) => {
     keys.map((key, at) => [key, createHash('sha256').update(values[at]!).digest('hex')]),
   )
   const operation = findOperation('digest') as ItemsOperation
-  t.strictSame(operation.finish(answer!.value!), { items: 3, sha256 })
+  t.strictSame(operation.finish(answer!.value!, {}), { items: 3, sha256 })
 })
 
 t.test('a cancelled task is not answered, others are', async (t) => {

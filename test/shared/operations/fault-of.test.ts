@@ -36,8 +36,8 @@ t.test('a partial result is held to what was asked for', async (t) => {
     t.ok(stat.faultOf({ counts }, bins, context))
   }
   const hashes = new Uint8Array(64)
-  t.equal(digest.faultOf({ keys: ['a', 'b'], sha256: hashes }, ['a', 'b']), undefined)
-  t.ok(digest.faultOf({ keys: ['a', 'c'], sha256: hashes }, ['a', 'b']))
-  t.ok(digest.faultOf({ keys: ['a'], sha256: hashes }, ['a', 'b']))
-  t.ok(digest.faultOf({ keys: ['a', 'b'], sha256: hashes.subarray(1) }, ['a', 'b']))
+  t.equal(digest.faultOf({ keys: ['a', 'b'], sha256: hashes }, ['a', 'b'], {}), undefined)
+  t.ok(digest.faultOf({ keys: ['a', 'c'], sha256: hashes }, ['a', 'b'], {}))
+  t.ok(digest.faultOf({ keys: ['a'], sha256: hashes }, ['a', 'b'], {}))
+  t.ok(digest.faultOf({ keys: ['a', 'b'], sha256: hashes.subarray(1) }, ['a', 'b'], {}))
 })

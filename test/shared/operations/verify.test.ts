@@ -176,12 +176,12 @@ t.test('the value is the same whatever the parts and their order', (t) => {
     const run = verify.run({})
     for (const key of own) run.visit(key, dataOf(key))
     const partial = run.finish()
-    t.equal(verify.faultOf(partial, own), undefined)
-    t.ok(verify.faultOf(partial, [...own, 'more']))
+    t.equal(verify.faultOf(partial, own, {}), undefined)
+    t.ok(verify.faultOf(partial, [...own, 'more'], {}))
     return partial
   }
   const total = verify.merge(partOf(keys.slice(3)), partOf(keys.slice(0, 3)))
-  const value = verify.finish(total) as {
+  const value = verify.finish(total, {}) as {
     valid: Map<string, boolean>
     reasons: Map<string, string>
   }
@@ -204,13 +204,13 @@ t.test('the value is the same whatever the parts and their order', (t) => {
   )
   t.strictSame(
     encodeCbor(value),
-    encodeCbor(verify.finish(verify.merge(partOf(keys.slice(0, 2)), partOf(keys.slice(2))))),
+    encodeCbor(verify.finish(verify.merge(partOf(keys.slice(0, 2)), partOf(keys.slice(2))), {})),
   )
   const [one] = [partOf(['2'])]
-  t.strictSame(Object.keys(verify.finish(one!) as object), ['items', 'valid'])
-  t.ok(verify.faultOf({ keys: ['2'], verdicts: Uint8Array.of(VERDICTS.length) }, ['2']))
-  t.ok(verify.faultOf({ keys: ['2'], verdicts: new Uint8Array(2) }, ['2']))
-  t.ok(verify.faultOf({ keys: ['3'], verdicts: new Uint8Array(1) }, ['2']))
-  t.ok(verify.faultOf({ keys: ['2'], verdicts: [0] }, ['2']))
+  t.strictSame(Object.keys(verify.finish(one!, {}) as object), ['items', 'valid'])
+  t.ok(verify.faultOf({ keys: ['2'], verdicts: Uint8Array.of(VERDICTS.length) }, ['2'], {}))
+  t.ok(verify.faultOf({ keys: ['2'], verdicts: new Uint8Array(2) }, ['2'], {}))
+  t.ok(verify.faultOf({ keys: ['3'], verdicts: new Uint8Array(1) }, ['2'], {}))
+  t.ok(verify.faultOf({ keys: ['2'], verdicts: [0] }, ['2'], {}))
   t.end()
 })
