@@ -240,7 +240,7 @@ t.test('what the page of the language computes is so', (t) => {
 t.test('what the page of the language shows is taken', (t) => {
   const shown = language.blocks.filter(({ language }) => language === 'osl')
   t.not(shown.length, 0)
-  const { fields } = parseFields('temp:f32,hum:f32,elev:i32,zone:u8') as { fields: Field[] }
+  const { fields } = parseFields('temp:f32,hum:f32,elev:i32,zone:u8,cell:u8') as { fields: Field[] }
   for (const { text } of shown) {
     const result = compile(text, { fields, width: 64 })
     t.ok(result.ok, text)
@@ -248,12 +248,8 @@ t.test('what the page of the language shows is taken', (t) => {
   t.end()
 })
 
-/** Until programs can read neighbours. */
-const waiting = ['Diffusion', 'Life']
-
 for (const [title, recipe] of Object.entries(recipes)) {
-  const skip = waiting.includes(title) && 'neighbours cannot be read yet'
-  t.test(title, { skip }, (t) => {
+  t.test(title, (t) => {
     const section = new Section(t, title)
     recipe(section)
     section.end()

@@ -19,14 +19,13 @@ export type LocalFlags = Flags<'fields' | 'grid' | 'region'> & { readonly csv?: 
 /** Prints what the program returns, or what it set; what is wrong with it instead. */
 export async function runHere(
   asked: AskedHere<LocalFlags>,
-  source: string,
-  values: Readonly<Record<string, number>>,
+  args: object,
 ): Promise<number | readonly Problem[]> {
   const grid = await gridOf(asked.flags)
   const { geometry, fields } = grid.context
   const region = regionOf(asked.flags.region, grid)
   const limits = { costMax: Number.POSITIVE_INFINITY }
-  const parsed = parseProgram({ source, with: values }, region, grid.context, limits)
+  const parsed = parseProgram(args, region, grid.context, limits)
   if (!parsed.ok) return parsed.problems.map(inFlags)
   const value = grid.run(parsed.value, region)
   if (value !== undefined) {
@@ -55,7 +54,9 @@ export function inFlags<
   T extends { readonly code: string; readonly path: string; readonly message: string },
 >(problem: T): T {
   const [, name] = /^args\.with\.(\w+)$/.exec(problem.path) ?? []
-  if (name === undefined || problem.code !== 'missing') return problem
+  if (name === undefined || problem.code !== 'missing') {
+    return { ...problem, message: problem.message.replace(/^args\.steps\b/, '--steps') }
+  }
   return { ...problem, message: `$${name} has no number: --with ${name}=…` }
 }
 

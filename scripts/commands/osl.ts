@@ -2,6 +2,7 @@
 import { type Fault, ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { count } from '../../shared/core/count.ts'
 import type { Field } from '../../shared/grid/fields.ts'
+import { READS_NO_NEIGHBOURS } from '../../shared/operations/program.ts'
 import { PROGRAM } from '../../shared/operations/program-about.ts'
 import { compile, type OslGrid } from '../../shared/osl/compiler.ts'
 import { explain as explained } from '../../shared/osl/explain.ts'
@@ -10,7 +11,14 @@ import { type Spelling, spell } from '../../shared/osl/spelling.ts'
 import { verify } from '../../shared/osl/verifier.ts'
 import type { RingView } from '../../shared/protocol/views.ts'
 import { usage } from '../fault.ts'
-import { type Asked, type AskedHere, type CommandGroup, type Flags, show } from './command-place.ts'
+import {
+  type Asked,
+  type AskedHere,
+  type CommandGroup,
+  type Flags,
+  given,
+  show,
+} from './command-place.ts'
 import { COLUMNS_OF_CODEX, codexRows } from './osl-codex.ts'
 import { fieldsIn, inFlags, type LocalFlags, runHere, sizeIn } from './osl-local.ts'
 import { addProgramCommands } from './osl-programs.ts'
@@ -21,7 +29,7 @@ import { submit, type WaitFlag } from './task.ts'
 type GridFlags = Flags<'fields' | 'grid'>
 type RunFlags = LocalFlags &
   WaitFlag &
-  Flags<'region' | 'id', 'local'> & { readonly with?: readonly string[] }
+  Flags<'region' | 'id' | 'steps', 'local'> & { readonly with?: readonly string[] }
 
 /** Of a gateway that was told nothing. */
 const GRID_DEFAULT = '1024x1024'
@@ -50,6 +58,7 @@ export function addOslCommands(obelisk: CommandGroup): void {
     .description('run a program as a task, or here; - is the standard input')
     .option('--region <x,y,w,h>', 'the LSUs it runs over (default: the whole grid)')
     .option('--with <name=number...>', 'a number for each $name of the program')
+    .option('--steps <n>', 'how often in a row, of a program that reads neighbours')
     .option('--id <id>', "the task's id (default: a random one)")
     .option(
       '--wait [seconds]',
@@ -128,6 +137,10 @@ async function look(asked: Asked<GridFlags>, file: string) {
     const { problem } = new OslError('osl-too-large', `it is too large: ${sound.message}`, WHOLE)
     return tell(asked, source, placed(source, [problem]))
   }
+  if (sound.kind === 'read' && sound.reach > 0) {
+    const { problem } = new OslError('osl-radius', READS_NO_NEIGHBOURS, WHOLE)
+    return tell(asked, source, placed(source, [problem]))
+  }
   const names = grid.fields.map(({ name }) => name)
   const explanation = explained(program, sound, names, parameters)
   return { parameters: [...parameters.keys()], explanation }
@@ -146,19 +159,19 @@ async function gridOf(asked: Asked<GridFlags>): Promise<OslGrid> {
 async function run(asked: Asked<RunFlags>, file: string): Promise<number> {
   const { streams, flags } = asked
   const source = await sourceIn(file, streams)
-  const values = numbersOf(flags.with)
+  const args = { source, with: numbersOf(flags.with), steps: given(flags.steps, stepsIn) }
   if (flags.local) {
-    const told = await runHere(asked, source, values)
+    const told = await runHere(asked, args)
     return typeof told === 'number' ? told : tell(asked, source, told)
   }
   for (const name of ['fields', 'grid', 'csv'] as const) {
     if (flags[name] !== undefined)
       throw usage(`--${name}: that is the gateway's, unless with --local`)
   }
-  const args = JSON.stringify({ source, with: values })
   try {
     const { gateway } = asked
-    return await submit({ gateway, streams, flags: { ...flags, args }, words: [] }, PROGRAM)
+    const wished = { ...flags, args: JSON.stringify(args) }
+    return await submit({ gateway, streams, flags: wished, words: [] }, PROGRAM)
   } catch (error) {
     const isOfProgram = ({ path }: Fault): boolean => /^args\b/.test(path)
     if (!(error instanceof ObeliskError && error.errors.some(isOfProgram))) throw error
@@ -181,6 +194,11 @@ async function glyphs(asked: AskedHere<Flags<'format' | 'ascii'>>): Promise<numb
   const text = spell(source, spelling, problems)
   if (problems.length > 0) return tell(asked, source, placed(source, problems))
   return show(asked, { source: text }, text)
+}
+
+function stepsIn(text: string): number {
+  if (/^[1-9]\d{0,2}$/.test(text)) return Number(text)
+  throw usage(`--steps: "${text}" is not a whole number above 0`)
 }
 
 /** Of `name=number`, each once. */

@@ -38,6 +38,8 @@ const CLASS_BYTES_MAX = 960 * 1024
 export const NEAR_TILES_MAX = 4096
 const EDGE_BYTES_MAX = 16 * 1024 * 1024
 
+export const READS_NO_NEIGHBOURS = 'only a program that sets fields can read neighbours'
+
 /** What a result says of the program that made it. */
 export interface ProgramFacts {
   readonly hash: string
@@ -213,8 +215,7 @@ function faultOfNeighbours(
 ): Problem | undefined {
   const { steps } = args
   if (kind === 'read') {
-    const message = 'only a program that sets fields can read neighbours'
-    return { path: 'args', code: 'osl-radius', message }
+    return { path: 'args', code: 'osl-radius', message: READS_NO_NEIGHBOURS }
   }
   if (reach * steps > REACH_MAX) {
     const message = `${steps} steps of a program that reaches ${reach} cells reach ${reach * steps}, at most ${REACH_MAX} are taken`

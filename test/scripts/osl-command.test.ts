@@ -71,6 +71,8 @@ t.test('what is wrong is drawn on standard error, or is the JSON', async (t) => 
   ])
   const control = await osl('temp = \u001b[31m', ['check', '-', ...FIELDS])
   t.notMatch(control.err, '\u001b', 'nothing steers the terminal')
+  const near = 'return m = mean(temp[1, 0])'
+  t.match(await osl(near, ['check', '-', ...FIELDS]), { code: 1, err: /^1:1: only a program that/ })
   const dear = `temp = ${Array.from({ length: 160 }, (_, n) => `temp % ${n}`).join(' + ')}`
   t.match(await osl(dear, ['check', '-', ...FIELDS]), { code: 1, err: /cost/ })
 })
@@ -128,6 +130,9 @@ t.test('a program runs here, on zeros or on what files hold', async (t) => {
   })
   const near = await osl('rain = coalesce(rain[1,0], 0)', ['run', '-', '--local', ...csv])
   t.equal(near.out, '2.5,3,0\r\n5,6,0\r\n')
+  const twice = ['run', '-', '--local', ...csv, '--steps', '2']
+  t.equal((await osl('rain = coalesce(rain[1,0], 0)', twice)).out, '3,0,0\r\n6,0,0\r\n')
+  t.match(await osl('rain = 1', twice), { code: 1, err: /only .* neighbours has steps/ })
   const both = await osl('rain = 1; level = 2', ['run', '-', '--local', ...csv, ...part.slice(3)])
   t.equal(both.out, '# rain\r\n1,1,1\r\n1,1,1\r\n# level\r\n2,2,2\r\n2,2,2\r\n')
 })
@@ -135,6 +140,8 @@ t.test('a program runs here, on zeros or on what files hold', async (t) => {
 t.test('a run here is refused as the gateway refuses it', async (t) => {
   const here = ['run', '-', '--local', '--grid', '3x2', ...FIELDS]
   t.match(await osl('temp = tmp', here), { code: 1, err: /^1:8: nothing is called "tmp"\n/ })
+  const far = await osl('temp = temp[1, 0]', [...here, '--steps', '9'])
+  t.match(far, { code: 1, err: /^--steps must be a whole number|^--steps is 9, expected/ })
   t.strictSame(await osl('temp = $a + $b', [...here, '--with', 'b=1', 'c=2']), {
     code: 1,
     out: '',
@@ -181,6 +188,7 @@ t.test('flags that mean nothing are refused before anything is done', async (t) 
       [...local, '--grid', '9x9', '--csv', `temp=${at('fraction.csv')}`],
       /has 2 × 2 cells, and the grid 9 × 9/,
     ],
+    [[...local, '--grid', '9x9', '--steps', 'x'], /^error: --steps: "x" is not a whole number/],
     [['glyphs', '--format', '-', '--ascii', '-'], /^error: one of --format and --ascii\n/],
   ] as const) {
     const said = await osl('temp = 1', argv)
