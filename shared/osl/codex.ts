@@ -1,6 +1,6 @@
 /**
- * The base codex of the operation language: 33 glyphs, each one thing that a program does to the cells of a
- * block. The number is what a microglyph carries (microglyph.ts). A number is a float64 of which NaN means
+ * The base codex of the operation language: 33 glyphs and 13 functions, each one thing that a program does to the cells
+ * of a block. The number is what a microglyph carries (microglyph.ts). A number is a float64 of which NaN means
  * missing; a condition is two bits: 1 true, 2 false, 0 missing.
  *
  * Costs are units a cell, in proportion to measured loops: about half a nanosecond each on a fast machine.
@@ -108,19 +108,44 @@ const ROWS: readonly Row[] = [
   ['top', '⋔', 'Nt>', 'greatest', 10],
 ]
 
-/** In the order of their numbers, which begin with 1. */
-export const GLYPHS: readonly Glyph[] = ROWS.map(([name, sign, shape, operand, cost], index) => {
-  const [takes, gives] = shape.split('>') as [string, string]
-  return {
-    number: index + 1,
-    name,
-    sign,
-    takes,
-    gives: gives === '' ? undefined : (gives as Bank),
-    operand,
-    cost,
-  }
-})
+/** Written out in + − × ÷ (exponentials.ts, trigonometry.ts). */
+const FUNCTIONS_FROM = 41
+const FUNCTION_ROWS: readonly Row[] = [
+  ['exp', 'ⅇ', 'N>N', 'none', 80],
+  ['log', '㏑', 'N>N', 'none', 180],
+  ['exp2', '⇑', 'N>N', 'none', 110],
+  ['log2', '⇓', 'N>N', 'none', 200],
+  ['pow', '⌃', 'NN>N', 'none', 250],
+  ['tanh', '∫', 'N>N', 'none', 150],
+  ['sin', '∿', 'N>N', 'none', 100],
+  ['cos', '◠', 'N>N', 'none', 110],
+  ['tan', '⟋', 'N>N', 'none', 200],
+  ['asin', '∢', 'N>N', 'none', 200],
+  ['acos', '∟', 'N>N', 'none', 220],
+  ['atan', '∠', 'N>N', 'none', 130],
+  ['atan2', '∡', 'NN>N', 'none', 200],
+]
+
+/** Ascending by their numbers. */
+export const GLYPHS: readonly Glyph[] = [
+  ...numbered(ROWS, 1),
+  ...numbered(FUNCTION_ROWS, FUNCTIONS_FROM),
+]
+
+function numbered(rows: readonly Row[], from: number): Glyph[] {
+  return rows.map(([name, sign, shape, operand, cost], index) => {
+    const [takes, gives] = shape.split('>') as [string, string]
+    return {
+      number: from + index,
+      name,
+      sign,
+      takes,
+      gives: gives === '' ? undefined : (gives as Bank),
+      operand,
+      cost,
+    }
+  })
+}
 
 /** The built-in operations, so that they have a glyph, too. */
 export const OPERATION_GLYPHS: readonly { number: number; name: string; sign: string }[] = [
@@ -137,6 +162,10 @@ const numbers: ReadonlyMap<string, number> = new Map(
   GLYPHS.map(({ name, number }) => [name, number]),
 )
 
+/** Those between, of the operations, are in no program. */
+const byNumber: (Glyph | undefined)[] = []
+for (const glyph of GLYPHS) byNumber[glyph.number] = glyph
+
 /** The number of a glyph of ours. */
 export function numberOf(name: string): number {
   return numbers.get(name)!
@@ -144,7 +173,7 @@ export function numberOf(name: string): number {
 
 /** The glyph with that number, or nothing. */
 export function glyphOf(number: number): Glyph | undefined {
-  return GLYPHS[number - 1]
+  return byNumber[number]
 }
 
 /** Whether a glyph gathers what is returned. */

@@ -1,5 +1,6 @@
 /** The functions of the language, and how reads end: what each takes, for the compiler and for those who list them. */
 import type { Bank } from './codex.ts'
+import { ELEMENTARY } from './elementary.ts'
 import type { OutputKind } from './program.ts'
 
 /** How many values each takes. */
@@ -25,6 +26,7 @@ export const FUNCTIONS: ReadonlyMap<string, number> = new Map([
     ['sign', 1],
     ['random', 1],
   ] as const),
+  ...[...ELEMENTARY].map(([name, { length }]): [string, number] => [name, length]),
 ])
 
 export interface Reducer {

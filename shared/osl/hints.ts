@@ -37,7 +37,6 @@ export const CHARACTER_HINTS: ReadonlyMap<string, string> = new Map([
 ])
 
 const NO_LOOP = 'there are no loops: a program runs once for each cell'
-const NO_MATH = 'not there: boards would differ in its last bits'
 const NOTHING = 'a value is missing by "nodata" or a division by 0; "missing(v)" asks'
 
 /** For words that other languages begin a statement with. */
@@ -54,7 +53,6 @@ export const STATEMENT_HINTS: ReadonlyMap<string, string> = new Map([
 
 /** For functions of other languages. */
 const FUNCTION_HINTS: ReadonlyMap<string, string> = new Map([
-  ['pow', 'write "v ^ 2"'],
   ['mod', 'write "a % b"'],
   ['trunc', 'write "floor(v)", which goes down below 0, too'],
   ['int', 'write "floor(v)", which goes down below 0, too'],
@@ -65,9 +63,10 @@ const FUNCTION_HINTS: ReadonlyMap<string, string> = new Map([
   ['nvl', 'write "coalesce(v, w)"'],
   ['ifelse', CHOICE],
   ['iif', CHOICE],
-  ...['exp', 'log', 'ln', 'log10', 'sin', 'cos', 'tan', 'atan', 'atan2', 'tanh'].map(
-    (name): [string, string] => [name, NO_MATH],
-  ),
+  ['ln', 'write "log(v)"'],
+  ['log10', 'write "log2(v) / log2(10)"'],
+  ['sinh', 'write "(exp(v) - exp(-v)) / 2"'],
+  ['cosh', 'write "(exp(v) + exp(-v)) / 2"'],
 ])
 
 export function functionHint(name: string): string | undefined {

@@ -6,6 +6,7 @@
  */
 import { floorMod, mix } from './arithmetic.ts'
 import { numberOf } from './codex.ts'
+import { ELEMENTARY, type Elementary } from './elementary.ts'
 
 type Numbers = Float64Array
 type Conditions = Uint8Array
@@ -229,6 +230,19 @@ export function pick(
   }
 }
 
+/** A call a cell, which is little beside what is called. */
+function calling(of: Elementary): Kernel {
+  if (of.length === 1) {
+    const ofOne = of as (x: number) => number
+    return (d: Numbers, a: Numbers, _b: unknown, cells: number): void => {
+      for (let i = 0; i < cells; i++) d[i] = ofOne(a[i]!)
+    }
+  }
+  return (d: Numbers, a: Numbers, b: Numbers, cells: number): void => {
+    for (let i = 0; i < cells; i++) d[i] = of(a[i]!, b[i]!)
+  }
+}
+
 /** By the number of the glyph; nothing where more than registers is needed. */
 export const KERNELS: readonly (Kernel | undefined)[] = (() => {
   const kernels: (Kernel | undefined)[] = []
@@ -238,5 +252,6 @@ export const KERNELS: readonly (Kernel | undefined)[] = (() => {
     ...{ lt: isLess, le: isAtMost, eq: isEqual, ne: isOther, and, or, not, missing: isMissing },
   }
   for (const [name, kernel] of Object.entries(named)) kernels[numberOf(name)] = kernel as Kernel
+  for (const [name, of] of ELEMENTARY) kernels[numberOf(name)] = calling(of)
   return kernels
 })()

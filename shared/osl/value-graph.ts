@@ -6,6 +6,7 @@
 
 import { floorMod } from './arithmetic.ts'
 import { type Bank, FIRST_COLUMN, glyphOf, numberOf } from './codex.ts'
+import { ELEMENTARY } from './elementary.ts'
 
 export interface Value {
   readonly glyph: number
@@ -34,6 +35,7 @@ const FOLDED: ReadonlyMap<string, (left: number, right: number) => number> = new
   ['sqrt', Math.sqrt],
   ['floor', Math.floor],
   ['abs', Math.abs],
+  ...ELEMENTARY,
 ] as [string, (left: number, right: number) => number][])
 
 export class ValueGraph {

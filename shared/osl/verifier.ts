@@ -73,7 +73,9 @@ const [, FIELD, NEIGHBOUR, CONSTANT, TABLE, OUTPUT, BINS, GREATEST] =
     ...[number, number, number, number, number, number, number, number],
   ]
 const SLOTS = 6
-const SHAPES = new Uint8Array((GLYPHS.length + 1) * SLOTS)
+const LAST = GLYPHS.at(-1)!.number
+/** Of a number that is no glyph's, all zeros: each glyph costs something. */
+const SHAPES = new Uint8Array((LAST + 1) * SLOTS)
 for (const { number, takes, gives, operand, cost } of GLYPHS) {
   const shape = [0, 1, 2].map((at) => ['', 'N', 'T', 't', 'n'].indexOf(takes[at] ?? ''))
   shape.push(['', 'N', 'T'].indexOf(gives ?? ''), OPERANDS.indexOf(operand), cost)
@@ -199,8 +201,8 @@ class Verifier {
   #faultAt(at: number): string | undefined {
     const code = this.#code
     const glyph = code[at]! | (code[at + 1]! << 8)
-    if (glyph === 0 || glyph > GLYPHS.length) return `no glyph ${glyph}`
     const shape = glyph * SLOTS
+    if (glyph > LAST || SHAPES[shape + 5] === 0) return `no glyph ${glyph}`
     const operandKind = SHAPES[shape + 4]!
     for (let slot = 0; slot < 3; slot++) {
       const register = code[at + 3 + slot]!

@@ -42,7 +42,7 @@ function programs(random: Random, count: number): Program[] {
 function drawChange(random: Random): [slot: number, value: number] {
   const slot = [0, 2, 3, 4, 5, 6, 1, 7][random.integer(random.integer(6) === 0 ? 8 : 6)]!
   if (random.integer(8) === 0) return [slot, random.integer(256)]
-  if (slot === 0) return [slot, 1 + random.integer(GLYPHS.length)]
+  if (slot === 0) return [slot, GLYPHS[random.integer(GLYPHS.length)]!.number]
   return [slot, slot === 6 ? random.integer(4) : [0, 64][random.integer(2)]! + random.integer(5)]
 }
 

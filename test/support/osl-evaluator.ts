@@ -4,6 +4,7 @@
  */
 import { type Field, held } from '../../shared/grid/fields.ts'
 import { mix } from '../../shared/osl/arithmetic.ts'
+import { ELEMENTARY } from '../../shared/osl/elementary.ts'
 import { parse } from '../../shared/osl/parser.ts'
 import type { Expression, Statement } from '../../shared/osl/syntax.ts'
 
@@ -176,6 +177,8 @@ class CellEvaluator {
     if (name === 'missing') return isMissing(a)
     if (name === 'coalesce') return isMissing(a) ? b : a
     if (values.some(isMissing)) return null
+    const elementary = ELEMENTARY.get(name) as ((a: number, b: number) => number) | undefined
+    if (elementary !== undefined) return known(elementary(a, b))
     switch (name) {
       case 'min':
         return Math.min(a, b)

@@ -1,6 +1,7 @@
 /** Random programs, as text: every statement, function and operator of the language, over numbers that are awkward. */
 import type { Random } from '../../shared/core/random.ts'
 import type { Field } from '../../shared/grid/fields.ts'
+import { ELEMENTARY } from '../../shared/osl/elementary.ts'
 
 export const OSL_FIELDS: readonly Field[] = [
   { name: 'a', type: 'f64' },
@@ -14,6 +15,7 @@ const LITERALS = ['3', '0.5', '-9999', '0', '1e200', '1e-300', '255', '214748364
 const NUMBERS = [0, 1, -1, 5, 1e300, -1e300, 0.1, 255, 2147483647, -9999, 1e-310, -0.4, 3]
 const COMPARISONS = ['<', '<=', '>', '>=', '==', '!=']
 const UNARY = ['abs', 'sqrt', 'floor', 'round', 'ceil', 'sign']
+const ELEMENTARY_NAMES = [...ELEMENTARY.keys()]
 
 export interface WriterOptions {
   readonly fields: readonly Field[]
@@ -155,12 +157,18 @@ export class ProgramWriter {
       () => `(if ${condition()} then ${number()} else ${number()})`,
       () => `pick(${condition()}, ${number()}, ${number()})`,
       () => `clamp(${number()}, 0, 100)`,
+      () => this.#elementary(number),
       () => `random(${number()})`,
       () => `-${number()}`,
       () => `${this.number(0).replace('-', '')}^${2 + this.#random.integer(3)}`,
       () => this.#called(number) ?? number(),
       () => this.#neighbour() ?? number(),
     ])()
+  }
+
+  #elementary(number: () => string): string {
+    const name = this.pick(ELEMENTARY_NAMES)
+    return `${name}(${number()}${ELEMENTARY.get(name)!.length === 2 ? `, ${number()}` : ''})`
   }
 
   #called(number: () => string): string | undefined {

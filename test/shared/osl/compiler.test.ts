@@ -223,7 +223,7 @@ t.test('problems say what is wrong, where, and what may have been meant', (t) =>
       ...['temp += 1', 'for i in x', 'var a = 3', 'print temp', 'show temp', 'return mean(temp)'],
       ...['return m = temp', 'zone = 1 if hum > 3 else 2', 'temp = 1,5', 'temp = hum ** 2'],
       ...['return c = count(*)', 'temp = look([1, 2], 0)', 'temp = hum > 3 ? 1 : 2', 'temp = !x'],
-      ...['temp = pow(hum, 2)', 'temp = exp(hum)', 'temp = nope(1)', 'temp = null', 'a = 3'],
+      ...['temp = ln(hum)', 'temp = log10(hum)', 'temp = nope(1)', 'temp = null', 'a = 3'],
       ...['temp = hum && zone', 'temp := 3', 'return h = histogram(temp, 5, 1, 3)', 'temp = b'],
       ...[
         `temp = ${'temp + '.repeat(40)}tmp${' + temp'.repeat(40)}`,

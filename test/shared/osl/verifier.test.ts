@@ -110,11 +110,16 @@ const CASES: readonly (readonly [
     { ...write, pool: write.pool.map(() => -0) },
     { from: 'low === 0 && high === NEGATIVE_ZERO_HIGH', to: 'false' },
   ],
-  ['glyph 0', changed(write, 'mul', { glyph: 0 }), { from: 'glyph === 0 || ', to: '' }],
+  ['glyph 0', changed(write, 'mul', { glyph: 0 }), { from: ' || SHAPES[shape + 5] === 0', to: '' }],
+  [
+    'the glyph of an operation',
+    changed(write, 'mul', { glyph: 37 }),
+    { from: ' || SHAPES[shape + 5] === 0', to: '' },
+  ],
   [
     'a glyph that is none',
-    changed(write, 'mul', { glyph: GLYPHS.length + 1 }),
-    { from: ' || glyph > GLYPHS.length', to: '' },
+    changed(write, 'mul', { glyph: GLYPHS.at(-1)!.number + 1 }),
+    { from: 'glyph > LAST || ', to: '' },
   ],
   [
     'a number that was not set',
