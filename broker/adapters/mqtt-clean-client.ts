@@ -76,21 +76,22 @@ export class CleanClient implements BrokerClient, GateClient, KeptAlive {
   }
 
   readable(): void {
-    this._nextBatch()
-  }
-
-  _nextBatch(): void {
-    this.#underWay = Math.max(0, this.#underWay - 1)
     if (this.#underWay > 0 || this.#state === 'entering' || this.closed) return
     const packets = this.#gate.read()
     if (packets === null) return
     if (this.silentMsMax > 0) this.heardMs = performance.now()
     this.#underWay = packets.length + 1
     for (const packet of packets) {
-      if (this.closed) return
+      // Behind a DISCONNECT nothing counts.
+      if (this.closed || this.#gate.destroyed) return
       this.#take(packet)
     }
     this._nextBatch()
+  }
+
+  _nextBatch(): void {
+    this.#underWay--
+    this.readable()
   }
 
   deliver0(packet: Outgoing, done: () => void): void {
@@ -119,6 +120,11 @@ export class CleanClient implements BrokerClient, GateClient, KeptAlive {
   }
 
   keepAliveEnded(): void {
+    // What it has sent since is not read yet.
+    if (!this.#gate.isReading) {
+      this.heardMs = performance.now()
+      return
+    }
     this.#shared.silent()
     this.#gate.destroy()
   }

@@ -10,13 +10,12 @@ import { Acknowledgements } from './mqtt-acknowledgements.ts'
 import { AssemblyDeadline } from './mqtt-assembly-deadline.ts'
 import type { Traffic } from './mqtt-figures.ts'
 import { type Frame, FrameReader, SentPackets } from './mqtt-frames.ts'
-import type { GateClient, GateOptions, GateShared } from './mqtt-gate-parts.ts'
+import type { GateClient, GateOptions, GatePort, GateShared } from './mqtt-gate-parts.ts'
 import { type Incoming, incomingOf } from './mqtt-incoming.ts'
 import { Outflow, type OutflowPort } from './mqtt-outflow.ts'
 import {
   CONNACK,
   CONNECT,
-  type Connect,
   checkPacket,
   connectOf,
   denialOf,
@@ -30,18 +29,6 @@ import {
 } from './mqtt-packets.ts'
 import { ConnectionShare } from './mqtt-turn-share.ts'
 import { leaveTo, listenTo, type SocketListener } from './socket-listener.ts'
-
-export interface GatePort {
-  /** A sound CONNECT arrived: who works on it; nobody when there is no room for one more client. */
-  connectArrived(gate: Gate, connect: Connect): GateClient | undefined
-  refused(gate: Gate, reason: string): void
-  /** Takes over what begins with a byte that no packet begins with; it is the gate's no more. */
-  handOver?(socket: Socket, first: Buffer): void
-  /** Once, at the first sign that the connection ends. */
-  closed(gate: Gate): void
-  /** Once, when it has ended. */
-  ended(gate: Gate): void
-}
 
 type GateState = 'awaiting-connect' | 'awaiting-connack' | 'open' | 'leaving' | 'closed'
 
@@ -139,6 +126,11 @@ export class Gate implements OutflowPort, SocketListener {
   /** How long the peer has not kept up with what is written to it. */
   get behindMs(): number {
     return this.#outflow.behindMs
+  }
+
+  /** While it is not, nobody knows whether the peer says something. */
+  get isReading(): boolean {
+    return !this.#socket.isPaused()
   }
 
   /** Bytes of packets that have not been let through. */
@@ -296,7 +288,7 @@ export class Gate implements OutflowPort, SocketListener {
   #watchAssembly(): void {
     const { assemblyTimeoutMs } = this.#options
     this.#deadline ??= new AssemblyDeadline(this.#frames, assemblyTimeoutMs, {
-      isReading: () => !this.#socket.isPaused(),
+      isReading: () => this.isReading,
       late: () => this.#refuse('packet-timeout'),
     })
     this.#deadline.look()
@@ -328,11 +320,8 @@ export class Gate implements OutflowPort, SocketListener {
         this.#park(frame)
         continue
       }
-      const packet = incomingOf(frame)
-      if (packet === undefined) {
-        this.#refuse('packet-type')
-        break
-      }
+      const packet = this.#unwrap(frame)
+      if (packet === undefined) break
       packets ??= []
       packets.push(packet)
     }
@@ -343,14 +332,17 @@ export class Gate implements OutflowPort, SocketListener {
     const frame = this.#parked
     this.#isParkedDue = false
     if (frame === undefined || this.#state !== 'open') return undefined
-    const packet = incomingOf(frame)
-    if (packet === undefined) {
-      this.#refuse('packet-type')
-      return undefined
-    }
+    const packet = this.#unwrap(frame)
+    if (packet === undefined) return undefined
     this.#parked = undefined
     this.#awaitedType = frame.type === SUBSCRIBE ? SUBACK : UNSUBACK
     return [packet]
+  }
+
+  #unwrap(frame: Frame): Incoming | undefined {
+    const packet = incomingOf(frame)
+    if (packet === undefined) this.#refuse('packet-type')
+    return packet
   }
 
   #mayPass(): boolean {

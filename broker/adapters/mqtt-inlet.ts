@@ -32,7 +32,7 @@ export class AedesStream extends EventEmitter implements GateClient {
     const client = aedes.handle(this as unknown as Duplex) as ParsingClient
     const parser = client._parser as NodeJS.EventEmitter
     const [enqueue] = parser.listeners('packet')
-    client._parser = new Inlet(client, enqueue as (packet: Incoming) => void)
+    client._parser = new Inlet(client, this, enqueue as (packet: Incoming) => void)
   }
 
   get destroyed(): boolean {
@@ -79,10 +79,12 @@ class Inlet {
   readonly client: ParsingClient
   /** Aedes': what came before its client was connected. */
   _queue: Incoming[] = []
+  readonly #stream: AedesStream
   readonly #enqueue: (packet: Incoming) => void
 
-  constructor(client: ParsingClient, enqueue: (packet: Incoming) => void) {
+  constructor(client: ParsingClient, stream: AedesStream, enqueue: (packet: Incoming) => void) {
     this.client = client
+    this.#stream = stream
     this.#enqueue = enqueue
   }
 
@@ -92,7 +94,8 @@ class Inlet {
     const isOpen = client.connackSent
     if (isOpen) client._parsingBatch++
     for (const packet of packets) {
-      if (client.closed) break
+      // Behind a DISCONNECT nothing counts.
+      if (client.closed || this.#stream.destroyed) break
       this.#enqueue(packet)
     }
     if (isOpen) client._nextBatch()

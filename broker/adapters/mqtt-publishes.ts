@@ -22,6 +22,8 @@ export class Publishes {
   /** Retained messages at QoS 2 that wait for their flush, by client and packet id. */
   readonly #waiting = new Set<string>()
   readonly #refusedTopics: RefusedTopics
+  /** Packets that wait for their answer while their client is read on. */
+  readonly #readBehind = new WeakSet<PublishPacket>()
   #isClosing = false
 
   constructor(parts: BrokerParts) {
@@ -108,16 +110,16 @@ export class Publishes {
   #inTurn(
     client: BrokerClient,
     connection: Connection,
-    { qos }: PublishPacket,
+    packet: PublishPacket,
     payload: Buffer,
     release: () => void,
   ): void {
-    if (!connection.mustWait(qos)) {
+    if (!connection.mustWait(packet.qos)) {
       release()
       return
     }
     connection.hold('forward', payload.length, release)()
-    readOn(client)
+    this.#readOn(client, packet)
   }
 
   /** To whoever has subscribed. A will is its client's. */
@@ -133,13 +135,13 @@ export class Publishes {
     }
     const { delivery } = this.#parts
     if (!this.#acknowledge(client, connection, packet)) {
-      nextBatch(client)
+      this.#done(client, packet)
       return
     }
     const { topic, qos, retain } = packet
     const { clientId } = packet as { clientId?: string }
     const message = { topic, payload: bytesOf(packet.payload), qos, retain, clientId }
-    delivery.publish(message, () => nextBatch(client))
+    delivery.publish(message, () => this.#done(client, packet))
   }
 
   /** It goes to nobody else: all that is left to do is to acknowledge it. */
@@ -155,7 +157,21 @@ export class Publishes {
       return
     }
     this.#acknowledge(client, connection, packet)
-    nextBatch(client)
+    this.#done(client, packet)
+  }
+
+  /**
+   * Aedes reads a client no further while it is at one of its packets; one that waits for its answer
+   * must not keep the client from being served. `Connection` bounds how many wait.
+   */
+  #readOn(client: BrokerClient, packet: PublishPacket): void {
+    this.#readBehind.add(packet)
+    process.nextTick(nextBatch, client)
+  }
+
+  /** Once for each packet: said twice, it would be said of another one, whose receivers are not ready for more. */
+  #done(client: BrokerClient, packet: PublishPacket): void {
+    if (!this.#readBehind.delete(packet)) nextBatch(client)
   }
 
   /** False for a repetition at QoS 2, whose effect there was. Before anybody else has it: the sender does not wait for them. */
@@ -228,7 +244,7 @@ export class Publishes {
     // What cannot be written ends the process: it is not to be acknowledged.
     if (writes.length > 0) Promise.all(writes).then(answered, () => {})
     else answered()
-    readOn(client)
+    this.#readOn(client, packet)
   }
 
   /** False if there is no room for it: nothing is retained for its topic then. Outside the base. */
@@ -263,7 +279,7 @@ export class Publishes {
       return
     }
     port.onReadings(message, connection.hold('submission', payload.length, passed))
-    if (connection.heldCount > 0) readOn(client)
+    if (connection.heldCount > 0) this.#readOn(client, packet)
   }
 
   #submit(
@@ -290,7 +306,7 @@ export class Publishes {
     const passed = skippedBytes === undefined ? pass : consumed
     const answered = connection.hold('submission', payload.length, passed)
     this.#parts.port.onSubmission(submission, answered)
-    if (connection.heldCount > 0) readOn(client)
+    if (connection.heldCount > 0) this.#readOn(client, packet)
   }
 
   #submitterOf({ principal }: Connection, { id }: BrokerClient): Submitter {
@@ -303,14 +319,6 @@ export class Publishes {
 
 function bytesOf(payload: string | Buffer): Buffer {
   return typeof payload === 'string' ? Buffer.from(payload) : payload
-}
-
-/**
- * Aedes reads a client no further while it is at one of its packets; one that waits for its answer
- * must not keep the client from being served. `Connection` bounds how many wait.
- */
-function readOn(client: BrokerClient): void {
-  process.nextTick(nextBatch, client)
 }
 
 function nextBatch(client: BrokerClient): void {

@@ -617,7 +617,7 @@ t.test('a retained message never follows a newer one of its topic', async (t) =>
 })
 
 t.test('a subscriber that stopped reading delays nobody else', async (t) => {
-  const { broker, raw, mqtt } = await bench(t, { stallTimeoutMs: 3000 })
+  const { broker, raw, mqtt } = await bench(t, { stallTimeoutMs: 3000, drainHoldMs: 50 })
   const frozen = await raw({ clientId: 'frozen' })
   frozen.send(subscribePacket(['load/#'], 1))
   await frozen.next(9)

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { HELD_BOUNDS } from '../../../broker/adapters/mqtt-connection.ts'
 import { KeepAlives } from '../../../broker/adapters/mqtt-keep-alives.ts'
 import { brokerBench } from '../../support/broker-bench.ts'
 import {
@@ -96,7 +97,7 @@ t.test('nothing behind a CONNECT that is refused is looked at', async (t) => {
   const answer = await bench.say(
     Buffer.concat([
       connectPacket(),
-      publishPacket('obelisk/task/submit', '{}', { qos: 1 }),
+      publishPacket('obelisk/v1/task/submit', '{}', { qos: 1 }),
       subscribePacket(['#']),
       packet(12, 0),
     ]),
@@ -139,4 +140,74 @@ t.test('a publish at QoS 2 is had once, both ways', async (t) => {
   t.equal((await client.next(PUBREL)).body.readUInt16BE(0), id)
   client.send(acknowledge(PUBCOMP, id), publishPacket('a', 'last', { qos: 0 }))
   t.same((await client.next(3)).body.subarray(3), Buffer.from('last'), 'and no other before it')
+})
+
+for (const [kind, flags] of [
+  ['clean', CLEAN],
+  ['kept', 0],
+] as const) {
+  t.test(`nothing behind a DISCONNECT is looked at, of a session that is ${kind}`, async (t) => {
+    const { broker, raw, mqtt } = await brokerBench(t)
+    const heard: string[] = []
+    const other = await mqtt()
+    other.on('message', (topic) => heard.push(topic))
+    await other.subscribeAsync('a/#')
+    const client = await raw({ clientId: kind, flags })
+    client.send(publishPacket('a/before', ''), DISCONNECT, publishPacket('a/behind', ''))
+    await client.closed
+    await until(() => broker.counters().clientsConnected === 1)
+    await other.publishAsync('a/last', '', { qos: 1 })
+    await until(() => heard.includes('a/last'))
+    t.same(heard, ['a/before', 'a/last'])
+  })
+}
+
+// At QoS 0 nothing waits behind submissions that are not answered yet.
+for (const qos of [1, 0]) {
+  t.test(`who publishes waits for who is slow, at QoS ${qos}`, async (t) => {
+    const { broker, gateway, raw } = await brokerBench(t, { drainHoldMs: 60_000 })
+    const slow = await raw({ clientId: 'slow' })
+    slow.send(subscribePacket(['a'], qos))
+    await slow.next(SUBACK)
+    slow.socket.pause()
+    const client = await raw()
+    const count = 400
+    if (qos === 0) {
+      gateway.answersAtOnce = false
+      const ids = Array.from({ length: count }, (_, index) => index + 1)
+      client.send(...ids.map((id) => publishPacket('obelisk/v1/task/submit', '{}', { qos: 1, id })))
+      await until(() => gateway.submissions.length === count)
+    }
+    const large = Buffer.alloc(60 * 1024)
+    for (let id = 1; id <= count; id++) {
+      client.send(publishPacket('a', large, { qos, id }))
+      await new Promise(setImmediate)
+      gateway.submissions.shift()?.done()
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    slow.socket.resume()
+    await until(() => slow.received.length === count || slow.isClosed)
+    const { dropped, refused } = broker.counters()
+    t.same({ ...dropped, ...refused }, {}, 'it has all that there was')
+  })
+}
+
+t.test('whom we do not read is not silent', async (t) => {
+  const { broker, gateway, raw } = await brokerBench(t)
+  gateway.answersAtOnce = false
+  const client = await raw({ clientId: 'full', keepalive: 1 })
+  const submissions = Array.from({ length: HELD_BOUNDS.messagesMax }, (_, index) =>
+    publishPacket('obelisk/v1/task/submit', '{}', { qos: 1, id: index + 1 }),
+  )
+  client.send(...submissions)
+  const pings = setInterval(() => client.send(packet(12, 0)), 300)
+  t.teardown(() => clearInterval(pings))
+  await until(() => gateway.submissions.length === submissions.length)
+  await new Promise((resolve) => setTimeout(resolve, 2500))
+  t.notOk(client.isClosed)
+  for (const { done } of gateway.submissions) done()
+  await until(() => client.received.filter(({ type }) => type === 4).length === submissions.length)
+  clearInterval(pings)
+  await client.closed
+  t.equal(broker.counters().refused['keepalive-timeout'], 1, 'but then he is')
 })
