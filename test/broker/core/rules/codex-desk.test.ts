@@ -1,4 +1,5 @@
 /** The codex at work: what is asked of it, what tasks get of it, and what is told. */
+import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
 import type { CodexOutcome } from '../../../../broker/core/effects.ts'
@@ -7,6 +8,7 @@ import type { TaskId } from '../../../../shared/core/ids.ts'
 import type { UserPrincipal } from '../../../../shared/protocol/access.ts'
 import { decodeCbor } from '../../../../shared/protocol/cbor.ts'
 import { SUBMISSION_LIMITS } from '../../../../shared/protocol/limits.ts'
+import { faultOf, readCddl } from '../../../support/cddl.ts'
 import { demandOf } from '../../../support/codex-in-memory.ts'
 import { GatewayBench, settledPair, TILE_0 } from '../../../support/gateway-bench.ts'
 import { check } from '../../../support/property.ts'
@@ -227,6 +229,10 @@ t.test('a result says which program it is of', async (t) => {
       program: { name: 'heat', version: 1, context: 'main', hash: /^[0-9a-f]{64}$/, cost: 8 },
     },
   })
+  const cddl = new URL('../../../../shared/protocol/obelisk.cddl', import.meta.url)
+  const rules = readCddl(readFileSync(cddl, 'utf8'))
+  const result = (decoded as { value: unknown }).value
+  t.equal(faultOf(rules, { kind: 'name', name: 'task-result' }, result), undefined)
 })
 
 t.test(
