@@ -22,6 +22,7 @@ import {
 import { COLUMNS_OF_CODEX, codexRows } from './osl-codex.ts'
 import { fieldsIn, inFlags, type LocalFlags, runHere, sizeIn } from './osl-local.ts'
 import { addProgramCommands } from './osl-programs.ts'
+import { addRuleCommands } from './osl-rules.ts'
 import { placed, sourceIn, tell } from './osl-told.ts'
 import { rowLines, table } from './streams.ts'
 import { submit, type WaitFlag } from './task.ts'
@@ -78,6 +79,7 @@ export function addOslCommands(obelisk: CommandGroup): void {
     .option('--ascii <file>', 'print it without')
     .option('--json', 'print JSON')
   addProgramCommands(osl)
+  addRuleCommands(osl)
 }
 
 async function check(asked: Asked<GridFlags>, file: string): Promise<number> {

@@ -25,6 +25,8 @@ export interface FleetShape {
   readonly looksEveryMs?: number
   /** Mean time between two readings; nobody tells any unless given. */
   readonly readingsEveryMs?: number
+  /** Rule books are set now and then. */
+  readonly setsRules?: boolean
   /** The ledger is lost at times, and every copy of a tile; moves are watched. */
   readonly meetsAll: boolean
 }
@@ -56,6 +58,9 @@ export const WATCHED: FleetShape = {
 
 /** Sensors tell what they read all the time. */
 export const SENSED: FleetShape = { ...SMALL, readingsEveryMs: 40 }
+
+/** Rules are set, and others in their place. */
+export const RULED: FleetShape = { ...SMALL, setsRules: true }
 
 /** So many that there is always one that fails. */
 export const THOUSAND: FleetShape = {

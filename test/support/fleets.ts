@@ -1,8 +1,9 @@
 /** The fleets that can be simulated. */
-import { HUNDRED, SENSED, THOUSAND, WATCHED } from './fleet-shape.ts'
+import { HUNDRED, RULED, SENSED, THOUSAND, WATCHED } from './fleet-shape.ts'
 import {
   MUST_HAPPEN,
   MUST_HAPPEN_TO_MANY,
+  MUST_HAPPEN_TO_RULED,
   MUST_HAPPEN_TO_SENSED,
   MUST_HAPPEN_TO_WATCHED,
 } from './must-happen.ts'
@@ -46,6 +47,12 @@ export const FLEETS = {
     mustHappen: MUST_HAPPEN_TO_SENSED,
     seedsForAll: 24,
     create: (seed, programs) => new SimulatedFleet(seed, programs, SENSED),
+  },
+  ruled: {
+    about: 'as small, and rules are set',
+    mustHappen: MUST_HAPPEN_TO_RULED,
+    seedsForAll: 24,
+    create: (seed, programs) => new SimulatedFleet(seed, programs, RULED),
   },
   hundred: {
     about: '100 nodes, of which some always fail',

@@ -73,6 +73,12 @@ export const MUST_HAPPEN_TO_WATCHED = [
   ...['watch-changed', 'watch-told'],
 ]
 
+/** Where rules are set. */
+export const MUST_HAPPEN_TO_RULED = [
+  ...['rules-set', 'rule-raised', 'rule-cleared', 'rule-rests-raised', 'rule-rests-cleared'],
+  ...['rule-event-again', 'fault-gateway-crash-at-effect'],
+]
+
 /** Where sensors tell what they read. */
 export const MUST_HAPPEN_TO_SENSED = [
   ...['acknowledged', 'again', 'older', 'no-node', 'outside-grid'].map((what) => `reading-${what}`),

@@ -7,6 +7,7 @@ import { PAGE_MUTANTS } from './page-mutants.ts'
 import { PROGRAM_MUTANTS } from './program-mutants.ts'
 import { READING_MUTANTS } from './reading-mutants.ts'
 import { RESTORE_MUTANTS } from './restore-mutants.ts'
+import { RULE_MUTANTS } from './rule-mutants.ts'
 
 /** Within so many seeds each must be caught. */
 export const MUTANT_SEEDS_MAX = 400
@@ -387,6 +388,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...PROGRAM_MUTANTS,
   ...READING_MUTANTS,
   ...RESTORE_MUTANTS,
+  ...RULE_MUTANTS,
   {
     name: 'nothing is sent again',
     edits: [

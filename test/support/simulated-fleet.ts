@@ -28,6 +28,7 @@ import { type Programs, SHIPPED } from './programs.ts'
 import { ReadingChecker } from './reading-checker.ts'
 import { RebuiltLedger } from './rebuilt-ledger.ts'
 import { RestoredCopy } from './restored-copy.ts'
+import { RuleChecker } from './rule-checker.ts'
 import { SimulatedClients } from './simulated-clients.ts'
 import { SimulatedClock } from './simulated-clock.ts'
 import { REST_CHECK_MS, SimulatedFaults } from './simulated-faults.ts'
@@ -73,6 +74,7 @@ export class SimulatedFleet {
   readonly #readings: ReadingChecker
   readonly #sensors: SimulatedSensors | undefined
   readonly #watches: WatchChecker
+  readonly #rules: RuleChecker
   readonly #faults: SimulatedFaults
   readonly #losesLedger: boolean
   readonly #rebuild: RebuiltLedger
@@ -129,11 +131,12 @@ export class SimulatedFleet {
     this.network = new SimulatedNetwork(network, this.clock, fork())
     this.network.onDrop = () => this.count('dropped')
     this.gateway = this.#createGateway(programs, fork())
+    const count = (what: string): void => this.count(what)
+    const around = { grid, clock: this.clock, gateway: this.gateway, count }
+    this.#rules = new RuleChecker({ ...around, model: this.#model })
     this.nodes = Array.from({ length: shape.drawNodes(random, this.#options) }, (_, index) =>
       this.#createNode(`node-${index}`, programs, fork()),
     )
-    const count = (what: string): void => this.count(what)
-    const around = { grid, clock: this.clock, gateway: this.gateway, count }
     this.#clients = new SimulatedClients({
       ...around,
       random: fork(),
@@ -209,6 +212,7 @@ export class SimulatedFleet {
     if (looksEveryMs !== undefined) {
       this.clock.at(50, () => this.#lookers!.keepLooking(looksEveryMs, FAULTS_MS))
     }
+    if (this.#shape.setsRules) this.#rules.keepSetting(300, FAULTS_MS / 3)
     this.clock.at(500, () => this.#faults.begin())
     if (this.#shape.meetsAll) this.#watchMoves()
     this.#copy?.begin(FAULTS_MS)
@@ -236,6 +240,7 @@ export class SimulatedFleet {
     this.#copy?.atRest()
     if (this.#lookers?.isIdle === false) violated('a look was never answered')
     if (!this.#losesLedger) this.#watches.atRest()
+    if (!this.#losesLedger) this.#rules.atRest()
     if (this.#options.retentionMs < DEADLINE_MS_MAX) await this.#outliveResults()
     this.#handOffs.atRest(this.nodes.map(({ id }) => id))
     if (this.nodes.length > this.#options.replicas) await this.#faults.drainOne(REST_MS)
@@ -369,10 +374,13 @@ export class SimulatedFleet {
         this.count(`end-${state}${story.isWrite ? `-${story.effect}` : ''}`)
       },
       published: (effect) => {
-        for (const checker of [this.#checkers, this.#watches]) checker.published(effect)
+        for (const checker of [this.#checkers, this.#watches, this.#rules]) {
+          checker.published(effect)
+        }
       },
       started: (openWrites) => {
         this.#rebuild.gatewayStarted()
+        this.#rules.gatewayStarted()
         this.lost.gatewayDied()
         this.#handOffs.forget()
         this.#heard.restart(this.gateway.awakeMs)

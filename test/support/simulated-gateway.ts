@@ -18,6 +18,7 @@ import {
 import type { GatewayDriver, GatewayPorts } from '../../broker/driver.ts'
 import type { NodeId, TaskId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
+import type { Rule } from '../../shared/operations/rule-book.ts'
 import type { Down, Up } from '../../shared/protocol/messages.ts'
 import type { ReadingsResult } from '../../shared/protocol/readings.ts'
 import type { Sealed } from '../../shared/protocol/sealed.ts'
@@ -237,6 +238,16 @@ export class SimulatedGateway {
     this.#process.own(() => {
       about()
       driver.recreate().catch(this.#failed)
+    })()
+  }
+
+  /** `taken` is called once the coordinator has it. */
+  setRules(rules: readonly Rule[], taken: () => void): void {
+    const driver = this.#driver
+    if (driver === undefined) return
+    this.#process.own(() => {
+      driver.setRules(rules).catch(this.#failed)
+      taken()
     })()
   }
 

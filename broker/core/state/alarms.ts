@@ -18,7 +18,8 @@ export class Alarms {
       const rule = String(key)
       this.#alarms.set(rule, value)
       for (const { number, ...event } of value.untold) this.#publish(rule, number, event)
-      if (value.untold.length === 0) this.#retain(rule, value)
+      if (value.isGone) this.#end(rule, value)
+      else if (value.untold.length === 0) this.#retain(rule, value)
     }
   }
 
@@ -38,7 +39,8 @@ export class Alarms {
   /** It is raised, or cleared, from now on. */
   say(event: RuleEvent): void {
     const known = this.#alarms.get(event.rule)
-    const number = (known?.number ?? 0) + 1
+    // That it was gone may be told yet.
+    const number = (known?.number ?? 0) + (known?.isGone ? 2 : 1)
     const untold = [...(known?.untold ?? []), { ...event, number }]
     this.#keep(event.rule, { number, last: event, untold })
     this.#publish(event.rule, number, event)
@@ -53,23 +55,28 @@ export class Alarms {
   forget(rule: string): void {
     const known = this.#alarms.get(rule)
     if (known === undefined) return
-    if (known.untold.length > 0) this.#keep(rule, { ...known, isGone: true })
-    else this.#remove(rule)
+    const gone: AlarmRecord = { ...known, isGone: true }
+    this.#keep(rule, gone)
+    this.#end(rule, gone)
   }
 
-  /** The event of this number has been published. */
+  /** Takes away what is retained; that has the number behind the last event. */
+  #end(rule: string, { number }: AlarmRecord): void {
+    this.#context.retain({ kind: 'rule-state', rule }, '')
+    this.#context.emit({ type: 'note-told', rule, number: number + 1 })
+  }
+
+  /** What has this number has been published. */
   told(rule: string, number: number): void {
     const known = this.#alarms.get(rule)
     if (known === undefined) return
+    if (known.isGone && number > known.number) {
+      this.#alarms.delete(rule)
+      this.#context.persist({ table: 'alarm', key: rule, value: undefined })
+      return
+    }
     const untold = known.untold.filter((event) => event.number > number)
-    if (untold.length === 0 && known.isGone) this.#remove(rule)
-    else this.#keep(rule, { ...known, untold })
-  }
-
-  #remove(rule: string): void {
-    this.#alarms.delete(rule)
-    this.#context.persist({ table: 'alarm', key: rule, value: undefined })
-    this.#context.retain({ kind: 'rule-state', rule }, '')
+    this.#keep(rule, { ...known, untold })
   }
 
   #keep(rule: string, record: AlarmRecord): void {
