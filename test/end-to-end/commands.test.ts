@@ -174,6 +174,23 @@ t.test(
     const sum = precip.reduce((all: number, one: number) => all + one, 0)
     t.match(value.far, { x: 19, y: 39, value: 19 + 3 * 39 })
     t.ok(Math.abs(value.all - sum) < 1e-6 * sum, `${value.all} is ${sum}`)
+
+    const near = join(fleet.directory, 'near.osl')
+    writeFileSync(near, 'visits = (visits[-1, 0] + visits[1, 0] + visits[0, 1] + visits) / 4\n')
+    const steps = ['--region', '3,25,30,20', '--steps', '3']
+    const here = await said('osl', 'run', near, ...grid, '--csv', `visits=${csv}`, ...steps)
+    t.match(await obelisk('osl', 'run', near, ...steps, '--wait'), { code: 0 })
+    t.match(await obelisk('grid', 'get', 'visits', csv), { code: 0 })
+    const after = readFileSync(csv, 'utf8')
+    t.not(
+      after
+        .split(/\r\n|,/)
+        .map(Number)
+        .join(),
+      cells.join(),
+      'it does something',
+    )
+    t.equal(here.stdout, after, 'what runs here prints what the fleet then has')
   },
 )
 
