@@ -27,7 +27,7 @@ export const grid = text<{ readonly width: number; readonly height: number }>({
 export const fields = text<readonly Field[]>({
   placeholder: '<name:type[:nodata=number],…>',
   example: 'temp:f32,visits:i32',
-  range: 'types u8, i32, f32, f64',
+  range: 'types u8, i32, f32, f64; nodata is the number that stands for no data',
   parse(given) {
     const parsed = parseFields(given)
     return 'fields' in parsed

@@ -61,7 +61,7 @@ export const PROGRAM_MUTANTS: readonly Mutant[] = [
     name: 'what two nodes counted is what one of them did',
     edits: [
       {
-        file: 'shared/osl/partials.ts',
+        file: 'shared/osl/slot-partials.ts',
         from: 'yes: a.yes + b.yes,',
         to: 'yes: a.yes,',
       },
