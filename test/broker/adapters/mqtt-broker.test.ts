@@ -617,7 +617,7 @@ t.test('a retained message never follows a newer one of its topic', async (t) =>
 })
 
 t.test('a subscriber that stopped reading delays nobody else', async (t) => {
-  const { broker, raw, mqtt } = await bench(t, { stallTimeoutMs: 3000, drainHoldMs: 50 })
+  const { broker, raw, mqtt } = await bench(t, { drainHoldMs: 20 })
   const frozen = await raw({ clientId: 'frozen' })
   frozen.send(subscribePacket(['load/#'], 1))
   await frozen.next(9)
@@ -636,7 +636,7 @@ t.test('a subscriber that stopped reading delays nobody else', async (t) => {
   receiver.send(subscribePacket(['pair']))
   await receiver.next(9)
   let worstMs = 0
-  for (let n = 0; n < 3000 && !frozen.isClosed; n++) {
+  for (let n = 0; n < 30_000 && !frozen.isClosed; n++) {
     const startMs = performance.now()
     sender.send(publishPacket('pair', `${n}`))
     await receiver.next(3)
