@@ -4,7 +4,7 @@
  *
  * `write`: 8192 × 8192 LSUs of f64 on four agents, two replicas; first with one value everywhere, then with a pattern that
  * leaves no tile one value. `small` and `large`: overviews of 1024 × 1024 f32 on three agents, and of 8192 × 8192 u8 on a
- * single one.
+ * single one. `near`: a step of diffusion over 1024 × 1024 f64 on four agents, two replicas: each cell reads four neighbours.
  */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -23,7 +23,7 @@ const MIB = 1024 * 1024
 const WARM_UPS = 3
 
 const flags = benchOptions({
-  ...{ only: 'write,small,large', runs: 5, side: 8192, pattern: true },
+  ...{ only: 'write,small,large,near', runs: 5, side: 8192, pattern: true },
   ...{ 'agent-flags': '=--cpu-prof', 'gateway-flags': '=--cpu-prof' },
 } as const)
 const { side, runs } = flags
@@ -129,6 +129,26 @@ async function* measureLarge(gateway: BenchGateway): AsyncGenerator<string[]> {
   yield await measureOverview(gateway, '8192² u8 on one agent, to 128²', 64, all)
 }
 
+/** A band of equal cells stays as it is, but for those at its ends: what all come to is known. */
+const DIFFUSION = `let left = coalesce(value[-1, 0], value)
+let right = coalesce(value[1, 0], value)
+let up = coalesce(value[0, -1], value)
+let down = coalesce(value[0, 1], value)
+value = value + 0.2 * (left + right + up + down - 4 * value)`
+
+async function* measureNear(gateway: BenchGateway): AsyncGenerator<string[]> {
+  const resultOf = ({ copies }: TaskResult): string => `${copies} copies`
+  for (const steps of [1, 4]) {
+    const args = { source: DIFFUSION, steps }
+    const tasks = new Array<Task>(WARM_UPS + runs).fill({ op: 'program', args })
+    const what = `diffusion, ${steps === 1 ? 'a step' : `${steps} steps at a time`}`
+    const goalMs = steps === 1 ? 1000 : undefined
+    yield await measure(gateway, { what, goalMs, tasks, warmUps: WARM_UPS, resultOf })
+  }
+  const { value } = await gateway.run({ op: 'stat', args: { field: 'value' } })
+  if (Math.abs(value.mean - 2.5) > 1e-9) throw new Error(`heat went: ${value.mean}`)
+}
+
 const PARTS = {
   write: {
     setup: { ...nodeFlags, name: 'whole', side, type: 'f64', agents: 4, replicas: 2 },
@@ -142,6 +162,10 @@ const PARTS = {
     setup: { ...nodeFlags, name: 'large', side: 8192, type: 'u8', agents: 1, replicas: 1 },
     ...{ start: startFullGrid, measureAll: measureLarge },
   },
+  near: {
+    setup: { ...nodeFlags, name: 'near', side: 1024, type: 'f64', agents: 4, replicas: 2 },
+    ...{ start: startFullGrid, measureAll: measureNear },
+  },
 }
 
 const rows: string[][] = [
@@ -150,7 +174,7 @@ const rows: string[][] = [
     ...['most Anonymous, MiB', 'Goal', 'Verdict'],
   ],
 ]
-for (const part of chosenOf(['write', 'small', 'large'], flags.only)) {
+for (const part of chosenOf(['write', 'small', 'large', 'near'], flags.only)) {
   const { setup, start, measureAll } = PARTS[part]
   await withProcesses(async (processes) => {
     for await (const row of measureAll(await start(processes, setup))) rows.push(row)

@@ -67,4 +67,29 @@ export const PROGRAM_MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'what a write reads of neighbours is written by others',
+    edits: [
+      {
+        file: 'broker/core/state/barriers.ts',
+        from: 'if (barrier.task !== task && regionsTouch(',
+        to: 'if (barrier.task === undefined && regionsTouch(',
+      },
+    ],
+  },
+  {
+    name: 'neighbours are read as they are, whatever was to be written before',
+    edits: [
+      {
+        file: 'broker/core/rules/read-messages.ts',
+        from: 'after: member.stream.head,',
+        to: "after: asker.body.op === 'osl1-edges' ? 0 : member.stream.head,",
+      },
+      {
+        file: 'broker/core/rules/read-round.ts',
+        from: 'this.#heads[part] = member.stream.head',
+        to: "this.#heads[part] = forAll.op === 'osl1-edges' ? 0 : member.stream.head",
+      },
+    ],
+  },
 ]

@@ -28,6 +28,8 @@ export interface ClientSurroundings {
 
 const RETRY_MS = 300
 const SUBMITTER = { via: 'mqtt', client: 'tester' } as const
+/** Of what reads neighbours: others write to them, in no order with it. */
+const OTHER_SUBMITTER = { via: 'mqtt', client: 'other' } as const
 /** What a client may be told at any time, and then tries again. */
 const PASSING = ['no-node', 'overloaded', 'ledger-full', 'recovering', 'tile-missing']
 
@@ -96,7 +98,8 @@ export class SimulatedClients {
     let isAnswered = false
     const { life } = gateway
     const era = this.#era
-    const isSent = gateway.submit(story.payload, SUBMITTER, (outcome) => {
+    const submitter = story.plain.args?.steps === undefined ? SUBMITTER : OTHER_SUBMITTER
+    const isSent = gateway.submit(story.payload, submitter, (outcome) => {
       isAnswered = true
       if (era !== this.#era) return
       if (outcome.ok) {
