@@ -301,7 +301,8 @@ function parseExtent(
   const isNamed = operation.kind !== 'items' && operation.idsOf !== undefined
   if (input.region !== undefined && (operation.kind === 'items' || isNamed)) {
     const what = isNamed ? 'the LSUs that it names' : 'items'
-    const message = `${operation.name} runs over ${what}, not over a region`
+    const name = operation === oslItems ? PROGRAM : operation.name
+    const message = `${name} runs over ${what}, not over a region`
     problems.push({ path: 'region', code: 'not-allowed', message })
   }
   if (operation.kind === 'items') {

@@ -169,7 +169,11 @@ t.test('every problem of a program over items is named', (t) => {
     return result.ok ? [] : result.problems.map(({ code, path }) => `${code} ${path}`)
   }
   t.strictSame(problemsOf({}), [])
-  t.strictSame(problemsOf({ region: { x: 0, y: 0, w: 1, h: 1 } }), ['not-allowed region'])
+  const region = { x: 0, y: 0, w: 1, h: 1 }
+  t.strictSame(problemsOf({ region }), ['not-allowed region'])
+  t.match(checkSubmission({ op: 'program', items, args: sound, region }, grid), {
+    problems: [{ message: 'program runs over items, not over a region' }],
+  })
   t.strictSame(problemsOf({ items: [] }), ['wrong-count items'])
   t.strictSame(problemsOf({ items: [...items, { key: 'b', data: 'text' }] }), [
     'wrong-count items[1].data',
