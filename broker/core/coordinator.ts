@@ -74,8 +74,7 @@ export class Coordinator {
     context.book.restore(contents.rules)
     this.#rules.moves.restore(contents.move)
     this.#rules.writes.restore(
-      contents.write,
-      contents.control,
+      contents,
       open.filter((task) => isWrite(task) && task.seq === undefined),
     )
     this.#rules.runner.resume(open)

@@ -9,6 +9,7 @@
  *   task       task id        state; kept for the retention, then reduced to what knows a repeat
  *   body       task id        the normal form of an unfinished task, or of one the log still needs
  *   write      sequence       which node holds which part of a sequenced write: the log
+ *   written    sequence       how many cells took a value of a program, as far as nodes told before it is done
  *   control    sequence       an order about tiles that a node does not have yet
  *   move       tile           a node that is becoming a holder, and whose copy is dropped for it
  *   result     task id        the CBOR result, as published
@@ -151,10 +152,12 @@ export interface TaskRecord {
   readonly isCleared: boolean
 }
 
-/** What the result of a write says in clear beside its value. */
+/** What the result of a write says in clear beside its value, and what the value says. */
 export interface SealingRecord {
   readonly copies: number
   readonly nodes: number
+  /** Of a program, what the value says. */
+  readonly written?: Readonly<Record<string, number>>
 }
 
 export interface WriteRecord {
@@ -164,6 +167,13 @@ export interface WriteRecord {
   /** Of a write of the gateway's own, as long as the log keeps it; of others their task says so. */
   readonly isDone?: boolean
   readonly parts: WriteParts | NamedParts
+}
+
+export interface WrittenRecord {
+  /** By the fields that it may set, ascending. */
+  readonly totals: readonly number[]
+  /** The tiles of the write that are counted, a bit each. */
+  readonly counted: Uint8Array
 }
 
 /** Columns, one row a part (part-records.ts). */
@@ -342,6 +352,7 @@ export interface LedgerTables {
   task: TaskRecord
   body: Uint8Array
   write: WriteRecord
+  written: WrittenRecord
   control: ControlRecord
   move: MoveRecord
   result: Uint8Array
@@ -368,6 +379,7 @@ export const LEDGER_FATES: Readonly<Record<LedgerTable, 'kept' | 'dropped' | 'ch
   task: 'changed',
   body: 'dropped',
   write: 'dropped',
+  written: 'dropped',
   control: 'dropped',
   move: 'dropped',
   result: 'kept',

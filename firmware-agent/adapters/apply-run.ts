@@ -8,10 +8,11 @@
 import type { Entry } from '../../shared/protocol/messages.ts'
 import { AppError, messageOf } from '../../shared/runtime/errors.ts'
 import type { PartResult, StreamMark } from '../core/events.ts'
+import { type CheckedEntry, checkEntry } from './checked-entry.ts'
 import type { Pace } from './pace.ts'
 import type { PageArena } from './page-arena.ts'
 import type { SliceStore } from './slice-store.ts'
-import { type CheckedEntry, checkEntry, WriteBatch } from './write-batch.ts'
+import { WriteBatch } from './write-batch.ts'
 
 export interface Applied {
   readonly mark: StreamMark

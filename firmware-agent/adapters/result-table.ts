@@ -3,11 +3,13 @@
  * disk with the next write of anything, as answers do. They lie among the small records, before all others, so that
  * mostly the page of the mark is theirs, too: each page that a write touches is written anew.
  */
+import { concatBytes } from '../../shared/operations/columns.ts'
 import type { Table } from '../../shared/runtime/tables.ts'
 import type { PartResult } from '../core/events.ts'
 import { bytesOfNumber, numberOf } from './slice-records.ts'
 
 const PREFIX = 'applied/'
+const LSUS_BYTES = 8
 
 export class ResultTable {
   readonly #records: Table<string>
@@ -22,20 +24,20 @@ export class ResultTable {
   constructor(records: Table<string>, former: Table<number>, last: number) {
     this.#records = records
     this.#former = former
-    const found = new Map<number, number>()
+    const found = new Map<number, Omit<PartResult, 'position'>>()
     for (const { key, value } of records.getRange()) {
-      if (key.startsWith(PREFIX)) found.set(Number(key.slice(PREFIX.length)), numberOf(value))
+      if (key.startsWith(PREFIX)) found.set(Number(key.slice(PREFIX.length)), resultIn(value))
     }
     // What lies in both was written there last, by a version from before that the board went back to for a while.
     for (const { key, value } of former.getRange()) {
       this.#hasFormer = true
-      found.set(key, numberOf(value))
+      found.set(key, resultIn(value))
     }
     this.#onDisk = [...found.keys()]
     this.#unconfirmed = this.#onDisk
       .filter((position) => position <= last)
       .sort((a, b) => a - b)
-      .map((position) => ({ position, lsus: found.get(position)! }))
+      .map((position) => ({ position, ...found.get(position)! }))
   }
 
   list(): PartResult[] {
@@ -44,14 +46,12 @@ export class ResultTable {
 
   /** Inside a transaction; `added` follows once that is on disk. */
   put(results: readonly PartResult[]): void {
-    for (const { position, lsus } of results) {
-      void this.#records.put(keyOf(position), bytesOfNumber(lsus))
-    }
+    for (const result of results) void this.#records.put(keyOf(result.position), bytesOf(result))
   }
 
   added(results: readonly PartResult[]): void {
-    for (const { position, lsus } of results) {
-      this.#unconfirmed.push({ position, lsus })
+    for (const { position, lsus, written } of results) {
+      this.#unconfirmed.push({ position, lsus, ...(written === undefined ? {} : { written }) })
       this.#onDisk.push(position)
     }
   }
@@ -89,6 +89,17 @@ export class ResultTable {
     this.#onDisk = []
     this.#hasFormer = false
   }
+}
+
+/** What was written behind the number, which a version from before reads alone. */
+function bytesOf({ lsus, written }: PartResult): Uint8Array {
+  const number = bytesOfNumber(lsus)
+  return written === undefined ? number : concatBytes([number, written])
+}
+
+function resultIn(value: Uint8Array): Omit<PartResult, 'position'> {
+  const lsus = numberOf(value)
+  return value.length === LSUS_BYTES ? { lsus } : { lsus, written: value.slice(LSUS_BYTES) }
 }
 
 function keyOf(position: number): string {

@@ -6,20 +6,17 @@
  */
 import { type Room, TilePage } from '../../shared/grid/tile-page.ts'
 import { UniformPage } from '../../shared/grid/uniform-page.ts'
-import { findOperation } from '../../shared/operations/catalog.ts'
-import { unpackTiles } from '../../shared/operations/columns.ts'
-import { type WriteOperation, type WriteRun, windowOf } from '../../shared/operations/operation.ts'
+import { type WriteRun, windowOf } from '../../shared/operations/operation.ts'
 import {
   argsOf,
   type ControlOrder,
-  isControl,
-  orderOf,
   type RulesOrder,
 } from '../../shared/protocol/control-entries.ts'
-import type { Entry } from '../../shared/protocol/messages.ts'
 import { type RuleRecord, recordsOf } from '../../shared/protocol/rule-changes.ts'
+import { CountRuns } from '../../shared/protocol/written-counts.ts'
 import { AppError, messageOf } from '../../shared/runtime/errors.ts'
 import type { PartResult, StreamMark } from '../core/events.ts'
+import { type CheckedEntry, invalid, type WriteAction } from './checked-entry.ts'
 import type { Pace } from './pace.ts'
 import type { PageArena } from './page-arena.ts'
 import { PageDamagedError } from './page-damaged-error.ts'
@@ -28,57 +25,6 @@ import type { RuleEvaluator, RuleRows, RuleSet } from './rule-evaluator.ts'
 import { evaluatorOf } from './rule-table.ts'
 import type { SliceGrid } from './slice-grid.ts'
 import type { SliceStore } from './slice-store.ts'
-
-/** An entry that was found sound, with what it names. */
-export interface CheckedEntry {
-  readonly entry: Entry
-  readonly tiles: Uint32Array
-  readonly action: WriteAction | ControlOrder
-}
-
-interface WriteAction {
-  readonly op: 'write'
-  readonly operation: WriteOperation
-  readonly region: {
-    readonly x: number
-    readonly y: number
-    readonly w: number
-    readonly h: number
-  }
-}
-
-/** Checks what can be known before cells are touched; fails with the entry's own trouble. */
-export function checkEntry(entry: Entry, grid: SliceGrid): CheckedEntry {
-  if (isControl(entry.op)) return checkOrder(entry, grid)
-  const operation = findOperation(entry.op)
-  if (operation?.kind !== 'write') {
-    throw new AppError('unknown-operation', `there is no write operation "${entry.op}" here`)
-  }
-  const [x, y, w, h] = entry.region
-  const region = { x, y, w, h }
-  if (!grid.geometry.contains(region)) throw invalid(entry, 'its region lies outside the grid')
-  const tiles = unpackTiles(entry.tiles)
-  let last = -1
-  for (const tile of tiles) {
-    if (tile <= last) throw invalid(entry, 'its tiles are not in order')
-    if (!grid.geometry.touches(tile, region)) {
-      throw invalid(entry, `tile ${tile} does not touch its region`)
-    }
-    last = tile
-  }
-  return { entry, tiles, action: { op: 'write', operation, region } }
-}
-
-function checkOrder(entry: Entry, grid: SliceGrid): CheckedEntry {
-  const order = orderOf(entry)
-  if (order === undefined) {
-    throw new AppError('unknown-operation', `there is no order "${entry.op}" here`)
-  }
-  const tiles = unpackTiles(entry.tiles)
-  const stray = tiles.find((tile) => tile >= grid.geometry.tiles)
-  if (stray !== undefined) throw invalid(entry, `there is no tile ${stray}`)
-  return { entry, tiles, action: order }
-}
 
 /** What a tile takes of a batch whose page is shared and stored short, bytes, about: its places in tables, and its row. */
 const SHARED_PAGE_BYTES = 256
@@ -93,9 +39,16 @@ interface Acting {
   /** The rules that read what it stores. */
   readonly reading: RuleSet
   /** What became of a shared page, and so becomes of each like it. */
-  readonly became: Map<UniformPage, UniformPage>
+  readonly became: Map<UniformPage, Became>
+  /** How many cells took a value, of those operations that tell. */
+  readonly written: CountRuns | undefined
   /** LSUs of the tiles before. */
   lsus: number
+}
+
+interface Became {
+  readonly page: TilePage | UniformPage
+  readonly written: readonly number[] | undefined
 }
 
 export class WriteBatch {
@@ -168,9 +121,9 @@ export class WriteBatch {
   /** Acts on the cells. A batch that failed here holds part of the entry and must be dropped. */
   async add(checked: CheckedEntry, pace: Pace): Promise<void> {
     const { entry, action } = checked
-    let lsus = 0
+    let done: Pick<PartResult, 'lsus' | 'written'> = { lsus: 0 }
     try {
-      if (action.op === 'write') lsus = await this.#act(checked, action, pace)
+      if (action.op === 'write') done = await this.#act(checked, action, pace)
       else await this.#obey(action, pace)
     } catch (error) {
       if (error instanceof AppError) throw error
@@ -182,20 +135,28 @@ export class WriteBatch {
     this.#entries.push(checked)
     const changes = this.#takeRows(position)
     const book = action.op === '$rules' ? { rules: action.version } : {}
-    this.#results.push({ position, lsus, ...book, ...(changes.length === 0 ? {} : { changes }) })
+    this.#results.push({ position, ...done, ...book, ...(changes.length === 0 ? {} : { changes }) })
   }
 
-  async #act({ entry, tiles }: CheckedEntry, action: WriteAction, pace: Pace): Promise<number> {
+  async #act(
+    { entry, tiles }: CheckedEntry,
+    action: WriteAction,
+    pace: Pace,
+  ): Promise<Pick<PartResult, 'lsus' | 'written'>> {
     const { operation, region } = action
     const run = operation.run(entry.args, this.#grid)
     const reading = this.#evaluator?.reading(operation, entry.args) ?? 0
-    const acting: Acting = { seq: entry.seq, run, region, reading, became: new Map(), lsus: 0 }
+    const stores = operation.storesOf?.(entry.args)
+    const written = stores && new CountRuns(stores.length)
+    const about = { seq: entry.seq, run, region, reading, written }
+    const acting: Acting = { ...about, became: new Map(), lsus: 0 }
     for (let index = 0; index < tiles.length; index++) {
       const isShared = this.#actOn(tiles[index]!, acting)
       if (isShared && index % TILES_PER_LOOK !== 0) continue
       if (pace.isDue) await pace.rest()
     }
-    return acting.lsus
+    const { lsus } = acting
+    return written === undefined ? { lsus } : { lsus, written: written.take() }
   }
 
   /** Whether that was as little work as it is to look what became of another tile. */
@@ -208,9 +169,10 @@ export class WriteBatch {
     if (mayShare && geometry.isWithin(tile, region)) {
       if (seq > page.at) {
         const became = acting.became.get(page) ?? this.#actOnce(tile, page, acting)
-        this.#take(tile, became)
-        this.#compare(tile, became, page, acting)
-      }
+        this.#take(tile, became.page)
+        this.#compare(tile, became.page, page, acting)
+        acting.written?.add(became.written)
+      } else acting.written?.add()
       acting.lsus += page.layout.lsus
       return true
     }
@@ -222,25 +184,30 @@ export class WriteBatch {
       own.at = seq
       this.#take(tile, own)
       this.#evaluator?.compare(tile, own, before, acting.reading, this.#rows)
-    } else if (!this.#pages.has(tile)) {
-      this.#arena.giveBack(mark)
+      acting.written?.add(run.written!())
+    } else {
+      if (!this.#pages.has(tile)) this.#arena.giveBack(mark)
+      acting.written?.add()
     }
     acting.lsus += run.countIn?.(window) ?? window.w * window.h
     return false
   }
 
   /** For all tiles that are as this one, if they still hold one value in each column. */
-  #actOnce(tile: number, page: UniformPage, { run, region, seq, lsus, became }: Acting) {
+  #actOnce(tile: number, page: UniformPage, acting: Acting): Became {
+    const { run, region, seq, lsus, became } = acting
     const { mark } = this.#arena
     const own = TilePage.like(page, tile, this.#room)
     run.act(own, windowOf(this.#grid.geometry, tile, region), lsus)
     own.at = seq
     own.seal(tile)
     const { uniform } = own
-    if (uniform === undefined) return own
+    const written = acting.written && run.written!()
+    if (uniform === undefined) return { page: own, written }
     this.#arena.giveBack(mark)
-    became.set(page, uniform)
-    return uniform
+    const done = { page: uniform, written }
+    became.set(page, done)
+    return done
   }
 
   async #obey(order: ControlOrder, pace: Pace): Promise<void> {
@@ -433,8 +400,4 @@ export class WriteBatch {
 
 function noRows(): RuleRows {
   return { rules: [], tiles: [], ats: [], counts: [] }
-}
-
-function invalid(entry: Entry, why: string, cause?: unknown): AppError {
-  return new AppError('entry-invalid', `entry ${entry.position} (${entry.op}): ${why}`, { cause })
 }

@@ -21,6 +21,8 @@ export interface PartResult {
   readonly rules?: number
   /** What it changed in rules. */
   readonly changes?: readonly RuleRecord[]
+  /** Of a program: how many cells of each tile took a value (written-counts.ts). */
+  readonly written?: Uint8Array
 }
 
 /** What lies on the disk of one tile; `at` 0 when it is not held. */

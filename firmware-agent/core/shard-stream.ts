@@ -8,12 +8,16 @@
  * the runner at a time.
  */
 import { equalBytes } from '../../shared/core/hash.ts'
+import { MESSAGE_BYTES_MAX } from '../../shared/protocol/limits.ts'
 import type { Entry } from '../../shared/protocol/messages.ts'
 import { extendChain } from '../../shared/protocol/stream-chain.ts'
 import type { PartResult, StreamMark } from './events.ts'
 
 /** Entries handed to the runner at once; it shares one transaction among them. */
 const BATCH_ENTRIES_MAX = 64
+
+/** Of an acknowledgement, half of what a message may have; without the rest the gateway does. */
+const WRITTEN_BYTES_MAX = MESSAGE_BYTES_MAX / 2
 
 export type Received = 'queued' | 'repeated' | 'gap' | 'chain-differs' | 'stopped'
 
@@ -34,9 +38,13 @@ export class ShardStream {
     return this.#mark
   }
 
-  /** Those of entries up to the mark that are not confirmed, by position. */
+  /** Those of entries up to the mark that are not confirmed, by position; of what was written, as much as has room. */
   get results(): PartResult[] {
-    return this.#results.map(({ position, lsus }) => ({ position, lsus }))
+    let left = WRITTEN_BYTES_MAX
+    return this.#results.map(({ position, lsus, written }) => {
+      left -= written?.length ?? 0
+      return written === undefined || left < 0 ? { position, lsus } : { position, lsus, written }
+    })
   }
 
   get isApplying(): boolean {
@@ -72,7 +80,9 @@ export class ShardStream {
     this.#applying = Math.max(0, this.#applying - (this.#queue.length - rest.length))
     this.#queue = rest
     this.#mark = mark
-    for (const { position, lsus } of results) this.#results.push({ position, lsus })
+    for (const { position, lsus, written } of results) {
+      this.#results.push({ position, lsus, ...(written === undefined ? {} : { written }) })
+    }
   }
 
   /** Results up to here are in the ledger; says whether there were any. */

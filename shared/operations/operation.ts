@@ -121,6 +121,11 @@ export interface WriteOperation {
    * given no region: the task's is the box around them. Without this it goes over all of the region.
    */
   idsOf?(args: Wire): Uint32Array
+  /**
+   * Of one that sets some cells and not others: the fields that it may set, ascending, or `STATUS`. It is told then how
+   * many took a value.
+   */
+  storesOf?(args: Wire): readonly number[]
   /** The most bytes of arguments that one of these tiles adds to a part. */
   argumentBytesPerTile(args: Wire, context: GridContext, tiles: Uint32Array): number
   /** The arguments of a part that covers `tiles` of the region. */
@@ -142,6 +147,8 @@ export interface WriteRun {
   act(cells: TileCells, window: TileWindow, cellsBefore: number): void
   /** How many LSUs of a tile it names; without this, all of the window. */
   countIn?(window: TileWindow): number
+  /** How many cells of the tile that was acted on last took a value, by the fields of `storesOf`. */
+  written?(): readonly number[]
 }
 
 export interface ReadOperation {

@@ -54,6 +54,7 @@ export const oslNear: WriteOperation = {
   name: OSL_NEAR,
   about: { does: 'runs a program that sets fields and reads neighbours', args: [] },
   parse: () => ({ ok: false, problems: [] }),
+  storesOf: (args) => programOf(args, FIELDS_MAX).sound.stores,
   fieldsOf: (args) => fieldsOfProgram(programOf(args, FIELDS_MAX)),
   argumentBytesPerTile(args, context) {
     const { columns, reach } = edgesArgsOf(args, context)
@@ -188,6 +189,11 @@ class NearRun {
       }
     }
     for (const column of written) this.#giveBack(cells, column, window, goal)
+  }
+
+  /** In the last step, which goes over no more than the window. */
+  written(): readonly number[] {
+    return this.#stores.map((field) => this.#interpreter.written.get(field)!)
   }
 
   /** Over what the region has of this. */

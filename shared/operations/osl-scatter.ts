@@ -24,6 +24,7 @@ export const oslScatter: WriteOperation = {
   about: { does: 'runs a program that sets fields on single LSUs', args: [] },
   parse: () => ({ ok: false, problems: [] }),
   fieldsOf: (args) => fieldsOfProgram(programOf(args, FIELDS_MAX)),
+  storesOf: (args) => programOf(args, FIELDS_MAX).sound.stores,
   idsOf: (args) => unpackIds((args as ScatterProgramArgs).ids),
   argumentBytesPerTile(args, { geometry }, tiles) {
     const { ids, columns } = args as ScatterProgramArgs
@@ -62,6 +63,7 @@ export const oslScatter: WriteOperation = {
           listed.putBack(field === STATUS ? fields.length : field)
         }
       },
+      written: () => sound.stores.map((field) => interpreter.written.get(field)!),
       countIn({ tile }) {
         const { from, end } = runOfTile(ids, tile, geometry)
         return end - from

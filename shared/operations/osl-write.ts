@@ -10,6 +10,7 @@ export const oslWrite: WriteOperation = {
   about: { does: 'runs a program that sets fields', args: [] },
   parse: () => ({ ok: false, problems: [] }),
   fieldsOf: (args) => fieldsOfProgram(programOf(args, FIELDS_MAX)),
+  storesOf: (args) => programOf(args, FIELDS_MAX).sound.stores,
   argumentBytesPerTile: () => 0,
   cut: (args) => args,
   run(args, { fields, geometry }) {
@@ -22,6 +23,7 @@ export const oslWrite: WriteOperation = {
         const { x, y } = geometry.tileRegion(window.tile)
         interpreter.run(cells, window, { x, y, gridWidth: geometry.width })
       },
+      written: () => sound.stores.map((field) => interpreter.written.get(field)!),
     }
   },
 }

@@ -82,7 +82,7 @@ const STORE = numberOf('store')
 export class Interpreter {
   /** By slot. */
   readonly reductions: (Reduction | ClassReduction)[] = []
-  /** Cells that took a value in the tile that was run last, by field or `STATUS`. */
+  /** Cells that took a value in the tile that was run last, by field or `STATUS`: each once, however often it did. */
   readonly written = new Map<number, number>()
   readonly #program: Program
   readonly #sound: Sound
@@ -90,6 +90,8 @@ export class Interpreter {
   readonly #neighbours: Neighbours | undefined
   readonly #instructions: Uint16Array
   readonly #registers = Registers.get()
+  /** Of a field that is stored more than once: the cells of the block that took a value before. */
+  readonly #taken = new Map<number, Uint8Array>()
 
   constructor(program: Program, sound: Sound, fields: readonly Field[], neighbours?: Neighbours) {
     this.#program = program
@@ -97,11 +99,15 @@ export class Interpreter {
     this.#fields = fields
     this.#neighbours = neighbours
     const { code } = program
+    const stored = new Set<number>()
     this.#instructions = new Uint16Array((code.length / MICROGLYPH_BYTES) * WORDS)
     for (let index = 0; index < sound.microglyphs; index++) {
       const { glyph, result, a, b, c, operand } = microglyphAt(code, index)
       this.#instructions.set([glyph, result, a, b, c, operand], index * WORDS)
       if (isReducing(glyph)) this.reductions[operand] = this.#newReduction(glyph, c)
+      if (glyph !== STORE) continue
+      if (stored.has(operand)) this.#taken.set(operand, new Uint8Array(BLOCK_CELLS))
+      stored.add(operand)
     }
   }
 
@@ -177,6 +183,7 @@ export class Interpreter {
     const instructions = this.#instructions
     const { all, words } = this.#registers
     const rounded = (block.cells + 3) & ~3
+    for (const cells of this.#taken.values()) cells.fill(0)
     for (let at = this.#sound.constants * WORDS; at < instructions.length; at += WORDS) {
       const glyph = instructions[at + GLYPH]!
       const result = instructions[at + RESULT]!
@@ -240,6 +247,7 @@ export class Interpreter {
     if (from === undefined) return
     const type = this.#typeOf(field)
     const index = this.#columnOf(field)
+    const taken = this.#taken.get(field)
     let written = 0
     if (block.times > 1) {
       const value = storedAs(type, from)
@@ -257,6 +265,7 @@ export class Interpreter {
         }
       }
     }
+    if (taken !== undefined) written = block.times * takeMore(taken, from, block.cells)
     this.written.set(field, this.written.get(field)! + written)
   }
 
@@ -311,4 +320,15 @@ export class Interpreter {
     if (isByClass(reduction)) reduction.add(values, mask, block, numbers[instructions[at + C]!]!)
     else reduction.add(values, mask, block, words[instructions[at + A]!]!)
   }
+}
+
+/** How many cells take a value that have not before; from now on they have. */
+function takeMore(taken: Uint8Array, from: Float64Array, cells: number): number {
+  let more = 0
+  for (let i = 0; i < cells; i++) {
+    if (taken[i] === 1 || Number.isNaN(from[i]!)) continue
+    taken[i] = 1
+    more++
+  }
+  return more
 }

@@ -88,7 +88,14 @@ const applied = v.strictObject({
   session: count,
   position: count,
   chain,
-  results: v.array(v.strictObject({ position: count, lsus: count })),
+  results: v.array(
+    v.strictObject({
+      position: count,
+      lsus: count,
+      /** Of a program: how many cells of each tile took a value (written-counts.ts). */
+      written: v.optional(bytes),
+    }),
+  ),
   /** As in the hello: without it, what is acknowledged here could be taken for a copy. */
   broken: v.optional(bytes),
 })

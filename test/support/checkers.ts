@@ -34,6 +34,8 @@ export interface CheckOptions {
   readonly readingsDecided?: (write: string, plain: PlainTask) => void
   /** Whether nodes of a lost ledger may come late, and with them higher sequences. */
   readonly isRaised: () => boolean
+  /** A page came to a disk without what its node says of it: the entry is applied again, and changes nothing. */
+  readonly isTorn?: () => boolean
   /** Is told of what a promise was checked on. */
   readonly count: (what: string) => void
 }
@@ -221,6 +223,24 @@ export class Checkers {
     if (story.state === 'completed' && !story.isWrite && !story.isExcused) {
       this.#options.count(checkRead(this.#model, story))
     }
+    if (story.state === 'completed' && story.plain.op === 'program' && story.isWrite) {
+      this.#checkWritten(story)
+    }
+  }
+
+  /** Each tile is counted once, by whoever has acted on it. */
+  #checkWritten({ id, seq, result }: TaskStory): void {
+    const { written } = result!.value as { written?: Readonly<Record<string, number>> }
+    const expected = this.#model.written.get(seq!)
+    if (written === undefined) {
+      if (this.#options.isTorn?.() !== true) violated(`task ${id} does not say what was written`)
+      return
+    }
+    if (!isDeepStrictEqual(written, expected)) {
+      const [said, right] = [written, expected].map((one) => JSON.stringify(one))
+      violated(`task ${id} says that it wrote ${said}, not ${right}`)
+    }
+    this.#options.count('written')
   }
 
   /** What somebody alone may read is written nowhere in clear. */

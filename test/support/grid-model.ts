@@ -71,6 +71,8 @@ export class GridModel {
   readonly #states: TileState[][]
   /** By tile: how it was before its last copy was lost. */
   readonly #former: TileState[][]
+  /** Of programs, by the write: how many cells took a value, by field. */
+  readonly written = new Map<number, Readonly<Record<string, number>>>()
   /** Of all writes, ascending. */
   readonly sequences: number[] = []
 
@@ -105,7 +107,9 @@ export class GridModel {
     const over = region ?? geometry.whole
     const cells = this.cellsAt(geometry.grown(over, REACH_MAX), seq)
     const { source, with: values, steps = 1 } = args!
-    for (let step = 0; step < steps; step++) actOnCells(source!, cells, over, values)
+    for (let step = 0; step < steps; step++) {
+      this.written.set(seq, actOnCells(source!, cells, over, values))
+    }
     for (const tile of geometry.tilesOf(over)) {
       const numbersOf = (name: string): number[] =>
         this.#idsOf(tile).map((id) => cells.columns.get(name)![id]!)

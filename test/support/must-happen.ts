@@ -43,7 +43,7 @@ export const MUST_HAPPEN: readonly string[] = [
     ['end-expired-none', 'end-expired-pending', 'effect-done', 'refused-no-node', 'digest'],
     ['consistent-get', 'inconsistent-get', 'consistent-stat', 'inconsistent-stat'],
     ['consistent-gather', 'inconsistent-gather', 'consistent-overview', 'inconsistent-overview'],
-    ['consistent-program', 'inconsistent-program', 'program-done', 'near-done'],
+    ['consistent-program', 'inconsistent-program', 'program-done', 'near-done', 'written'],
     ['copies-1', 'copies-2', 'copies-3'],
     ['doubt-began-loop-lag', 'doubt-ended-loop-lag', 'doubt-began-probe-late'],
     ['doubt-ended-probe-late', 'doubt-began-mass-silence', 'doubt-ended-mass-silence'],

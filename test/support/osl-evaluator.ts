@@ -36,6 +36,8 @@ class CellEvaluator {
   readonly #tables = new Map<string, readonly number[]>()
   readonly #nodata = new Map<string, number>()
   guard: Truth = true
+  /** Fields of which the cell took a value. */
+  readonly taken = new Set<string>()
 
   constructor(
     cells: Cells,
@@ -79,8 +81,9 @@ class CellEvaluator {
         if (this.guarded(statement.where) !== true) return
         const nodata = this.#nodata.get(name)
         const result = isMissing(value) && nodata !== undefined ? nodata : value
-        if (!isMissing(result))
-          this.#cells.columns.get(name)![this.#at] = stored(this.#typeOf(name), result)
+        if (isMissing(result)) return
+        this.taken.add(name)
+        this.#cells.columns.get(name)![this.#at] = stored(this.#typeOf(name), result)
       }
     }
   }
@@ -276,21 +279,25 @@ function stored(type: string, value: number): number {
   return within(-Number.MAX_VALUE, Number.MAX_VALUE, value) + 0
 }
 
-/** Acts on every cell of a region; `cells` change. */
+/** Acts on every cell of a region; `cells` change. How many took a value is returned, by field. */
 export function actOnCells(
   source: string,
   cells: Cells,
   region: { x: number; y: number; w: number; h: number },
   values: Readonly<Record<string, number>> = {},
-): void {
+): Record<string, number> {
   const { statements } = parse(source, [])
+  const set = statements.flatMap((one) => (one.kind === 'assign' ? [one.field.name] : []))
+  const written = Object.fromEntries(set.map((name) => [name, 0]))
   const before = new Map([...cells.columns].map(([name, column]) => [name, column.slice()]))
   for (let y = region.y; y < region.y + region.h; y++) {
     for (let x = region.x; x < region.x + region.w; x++) {
       const evaluator = new CellEvaluator(cells, before, y * cells.width + x, values)
       for (const statement of statements) evaluator.statement(statement)
+      for (const name of evaluator.taken) written[name]! += 1
     }
   }
+  return written
 }
 
 export interface CellOutcome {

@@ -58,6 +58,36 @@ export const PROGRAM_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'what was counted is forgotten at a start',
+    edits: [
+      {
+        file: 'broker/core/state/write-log.ts',
+        from: 'else write.written = this.#newTally(write.task, value)',
+        to: '',
+      },
+    ],
+  },
+  {
+    name: 'what a hello acknowledges is not counted',
+    edits: [
+      {
+        file: 'broker/core/rules/writes.ts',
+        from: 'results === undefined ? this.#untold(member, upTo) : upTo',
+        to: 'upTo',
+      },
+    ],
+  },
+  {
+    name: 'a tile is counted by each of its replicas',
+    edits: [
+      {
+        file: 'broker/core/state/written-tally.ts',
+        from: 'if (known[0] === UNKNOWN_COUNT) this',
+        to: 'if (true) this',
+      },
+    ],
+  },
+  {
     name: 'what two nodes counted is what one of them did',
     edits: [
       {

@@ -110,6 +110,7 @@ export class SimulatedFleet {
         readingsDecided: (write, plain) => this.#readings.decided(write, plain),
         readingsWritten: (seq, write) => this.#readings.written(seq, write),
         isRaised: () => this.#rebuild.mayRaise,
+        isTorn: () => this.counts.has('fault-torn-commit'),
         count: (what) => this.count(what),
       },
       this.#model,

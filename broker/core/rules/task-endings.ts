@@ -7,6 +7,7 @@ import { mirrorOf } from '../../../shared/protocol/result-mirror.ts'
 import { type EndState, isEnded } from '../../../shared/protocol/states.ts'
 import type { TaskProgram } from '../../../shared/protocol/task.ts'
 import type { GatewayEvent } from '../events.ts'
+import type { SealingRecord } from '../ledger-records.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import { lsusOf } from '../state/task-extent.ts'
 import type { Task } from '../state/task-ledger.ts'
@@ -19,7 +20,13 @@ export const UNANSWERED = {
 }
 
 /** The task has its value: it ends with that, or with what becomes of it for its recipient. */
-export function completeTask(context: CoordinatorContext, task: Task, facts: ResultFacts): void {
+export function completeTask(
+  context: CoordinatorContext,
+  task: Task,
+  facts: ResultFacts,
+  /** Of a write, which is not done once more after a start. */
+  record?: SealingRecord,
+): void {
   const { sealing } = context
   const to = task.body?.seal
   if (to === undefined) {
@@ -28,13 +35,12 @@ export function completeTask(context: CoordinatorContext, task: Task, facts: Res
   }
   const { value: plain, ...inClear } = facts
   const value = encodeCbor(plain)
-  const { copies, nodes } = facts
-  if (copies !== undefined) {
-    task.sealing = { copies, nodes }
+  if (record !== undefined) {
+    task.sealing = record
     context.taskChanged(task)
   } else if (!sealing.hasRoom(value.length)) {
     task.error = { code: 'overloaded', message: 'too much waits to be sealed: submit it again' }
-    endTask(context, task, 'failed', { nodes })
+    endTask(context, task, 'failed', { nodes: facts.nodes })
     return
   }
   sealing.add(task.id, inClear, value.length)

@@ -13,7 +13,7 @@ import type { WriteOperation } from '../../../shared/operations/operation.ts'
 import type { Applied } from '../../../shared/protocol/messages.ts'
 import { isEnded } from '../../../shared/protocol/states.ts'
 import type { TaskBody } from '../../../shared/protocol/task.ts'
-import type { ControlRecord, SealingRecord, WriteRecord } from '../ledger-records.ts'
+import type { SealingRecord } from '../ledger-records.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { Member } from '../state/membership.ts'
 import type { Move } from '../state/move-table.ts'
@@ -22,7 +22,7 @@ import { goesOver, lsusIn, lsusOf, tilesOf } from '../state/task-extent.ts'
 import { operationOf, type Task } from '../state/task-ledger.ts'
 import type { Changes } from '../state/tile-waits.ts'
 import type { WaitingWrites } from '../state/waiting-writes.ts'
-import type { Rows, WriteLog } from '../state/write-log.ts'
+import type { LogRows, WriteLog } from '../state/write-log.ts'
 import { EdgeReads } from './edge-reads.ts'
 import { cutPlan, planWrites, type TilePlan, writeTilesMax } from './planner.ts'
 import type { Reads } from './reads.ts'
@@ -181,12 +181,13 @@ export class Writes {
     if (!member.stream.isAtHead) this.#sender.pump([member.index])
   }
 
-  /** The node has its stream on disk up to `position`. */
-  acknowledge(member: Member, position: number, results: Applied['results'] = []): void {
+  /** The node has its stream on disk up to `position`; without `results`, it will tell of them. */
+  acknowledge(member: Member, upTo: number, results?: Applied['results']): void {
     const { stream } = member
+    const position = results === undefined ? this.#untold(member, upTo) : upTo
     const wasLagging = stream.isLagging
     if (wasLagging) member.mayChange()
-    this.#checkResults(member, results)
+    if (results !== undefined) this.#checkResults(member, results)
     const { nowMs, options } = this.#context
     let at = stream.acked
     const freed = stream.acknowledge(position, nowMs, options.lagMs)
@@ -207,6 +208,15 @@ export class Writes {
     this.pump(member)
   }
 
+  /** Up to where nothing is that has to be counted: what is acknowledged, the node may forget. */
+  #untold({ stream }: Member, upTo: number): number {
+    for (let at = stream.acked + 1; at <= upTo; at++) {
+      const { seq, order } = stream.itemAt(at)!
+      if (order === undefined && this.#log.counts(this.#log.find(seq)!)) return at - 1
+    }
+    return upTo
+  }
+
   #partDone(write: OpenWrite, member: Member, position: number): void {
     const { shards } = write.task
     if (write.outcome !== 'lost') shards.done = Math.min(shards.total, shards.done + 1)
@@ -220,17 +230,22 @@ export class Writes {
   #checkResults(member: Member, results: Applied['results']): void {
     const { grid } = this.#context.options
     let last = member.stream.acked
-    for (const { position, lsus } of results) {
+    for (const { position, lsus, written } of results) {
       // They ascend. Who tells of one entry again and again is looked at once: its tiles may be thousands.
       if (position <= last) continue
       last = position
       const { seq = 0, parts } = member.stream.itemAt(position) ?? {}
-      const body = this.#log.find(seq)?.task.body
+      const write = this.#log.find(seq)
       const part = parts?.find(member.index, position)
-      if (part === undefined || body === undefined) continue
-      const expected = lsusIn(body, parts!.tilesOf(part), grid)
-      if (lsus === expected) continue
-      const message = `node ${member.id} wrote ${lsus} of ${expected} LSUs`
+      if (part === undefined || write?.task.body === undefined) continue
+      const tiles = parts!.tilesOf(part)
+      const expected = lsusIn(write.task.body, tiles, grid)
+      const drift =
+        lsus === expected
+          ? written && this.#log.addWritten(write, tiles, written)
+          : `wrote ${lsus} of ${expected} LSUs`
+      if (drift === undefined) continue
+      const message = `node ${member.id} ${drift}`
       this.#context.notice('error', 'drift', message, { node: member.id, seq })
     }
   }
@@ -350,6 +365,7 @@ export class Writes {
 
   #finish(write: OpenWrite, copies: number): void {
     const { task } = write
+    const written = this.#log.takeWritten(write)
     write.outcome = 'done'
     task.effect = 'done'
     if (isEnded(task.state)) {
@@ -359,7 +375,8 @@ export class Writes {
       })
       return
     }
-    this.#complete(task, { copies, nodes: write.parts.memberCount - write.awaitedCount })
+    const nodes = write.parts.memberCount - write.awaitedCount
+    this.#complete(task, { copies, nodes, ...(written === undefined ? {} : { written }) })
     // Whether it was done nobody else knows. Mostly the log needs it no more.
     if (task.isInternal && (write.awaitedCount > 0 || write.retained > 0)) {
       this.#log.persist(write)
@@ -367,14 +384,17 @@ export class Writes {
   }
 
   #complete(task: Task, facts: SealingRecord): void {
-    const value = { lsus: lsusOf(task.body!) }
-    completeTask(this.#context, task, { value, ...facts })
+    const { written, ...inClear } = facts
+    const lsus = lsusOf(task.body!)
+    const value = written === undefined ? { lsus } : { lsus, written }
+    completeTask(this.#context, task, { value, ...inClear }, facts)
   }
 
   /** The last copy of one of its tiles went before it was acknowledged. */
   #lose(write: OpenWrite): void {
     const { task } = write
     write.outcome = 'lost'
+    this.#log.takeWritten(write)
     this.#log.persist(write)
     if (isEnded(task.state)) {
       const message = `part of the write of task ${task.id} is lost with the last copy of a tile`
@@ -403,12 +423,8 @@ export class Writes {
   }
 
   /** Takes up waiting writes and the log after a start. */
-  restore(
-    writes: Rows<WriteRecord>,
-    controls: Rows<ControlRecord>,
-    waiting: readonly Task[],
-  ): void {
-    this.#log.restore(writes, controls)
+  restore(rows: LogRows, waiting: readonly Task[]): void {
+    this.#log.restore(rows)
     for (const task of waiting) this.#waiting.add(task)
     this.#sequenceDue()
     for (const write of this.#log.all) this.#evaluate(write)

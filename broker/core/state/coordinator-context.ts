@@ -15,7 +15,6 @@ import {
   type IdentityRecord,
   type LedgerContents,
   type LedgerRecord,
-  type WriteRecord,
   wasRebuilt,
 } from '../ledger-records.ts'
 import { Alarms } from './alarms.ts'
@@ -141,8 +140,8 @@ export class CoordinatorContext {
   #effects: GatewayEffect[] = []
   #records: LedgerRecord[] = []
   readonly #changedTasks = new Set<Task>()
-  /** By sequence, what makes the record. */
-  readonly #changedWrites = new Map<number, () => WriteRecord>()
+  /** By table and sequence, what makes the record. */
+  readonly #changedWrites = new Map<string, () => LedgerRecord>()
   /** Keys of their records. */
   readonly #changedStreams = new Set<number>()
   /** Tasks that have come on, or wait for something else, since their state was published. */
@@ -312,13 +311,13 @@ export class CoordinatorContext {
   }
 
   /** Its record is made at the end of the step: one of the whole grid is large, and may change for hundreds of members. */
-  writeChanged(seq: number, record: () => WriteRecord): void {
-    this.#changedWrites.set(seq, record)
+  writeChanged(table: 'write' | 'written', seq: number, record: () => LedgerRecord): void {
+    this.#changedWrites.set(`${table}/${seq}`, record)
   }
 
-  writeRemoved(seq: number): void {
-    this.#changedWrites.delete(seq)
-    this.persist({ table: 'write', key: seq, value: undefined })
+  writeRemoved(table: 'write' | 'written', seq: number): void {
+    this.#changedWrites.delete(`${table}/${seq}`)
+    this.persist({ table, key: seq, value: undefined })
   }
 
   /** Where its stream stands is persisted at the end of the step. */
@@ -344,9 +343,7 @@ export class CoordinatorContext {
 
   /** The effects of this step: one `persist` of everything first, then the rest in order. */
   takeEffects(): GatewayEffect[] {
-    for (const [key, record] of this.#changedWrites) {
-      this.persist({ table: 'write', key, value: record() })
-    }
+    for (const record of this.#changedWrites.values()) this.persist(record())
     for (const task of this.#changedTasks) this.#recordTask(task)
     for (const { chunk, record } of this.placement.takeChanges()) {
       this.persist({ table: 'placement', key: chunk, value: record })

@@ -7,6 +7,7 @@
 import { type EntryParts, withRoom } from './entry-parts.ts'
 import type { StreamItem } from './stream-items.ts'
 import type { Task } from './task-ledger.ts'
+import type { WrittenTally } from './written-tally.ts'
 
 export class OpenWrite {
   readonly seq: number
@@ -16,6 +17,8 @@ export class OpenWrite {
   readonly isRestored: boolean
   /** Done: on disk with all who had to have it. Lost: a tile of it has no copy any more, so that it never will be. */
   outcome: 'open' | 'done' | 'lost' = 'open'
+  /** Of a program whose nodes tell how many cells took a value, until it is done. */
+  written: WrittenTally | undefined
   /** How many moves may still have to catch up with it. */
   retained = 0
   /** The first of these are the parts by which members are awaited, in no order. */

@@ -8,8 +8,14 @@ import { assert } from '../../../shared/core/assert.ts'
 import { type Region, regionsTouch } from '../../../shared/grid/geometry.ts'
 import { unpackTiles } from '../../../shared/operations/columns.ts'
 import { TILE_ID_BYTES, type WriteOperation } from '../../../shared/operations/operation.ts'
+import { STATUS } from '../../../shared/osl/codex.ts'
 import { isEnded } from '../../../shared/protocol/states.ts'
-import type { ControlRecord, WriteRecord } from '../ledger-records.ts'
+import type {
+  LedgerContents,
+  SealingRecord,
+  WriteRecord,
+  WrittenRecord,
+} from '../ledger-records.ts'
 import type { CoordinatorContext } from './coordinator-context.ts'
 import { EntryParts, type PlannedParts } from './entry-parts.ts'
 import type { Member } from './membership.ts'
@@ -20,8 +26,12 @@ import { MEMBERS_MAX } from './placement.ts'
 import { StreamItem } from './stream-items.ts'
 import { goesOver, tilesOf } from './task-extent.ts'
 import { bodyMark, operationOf, type Task } from './task-ledger.ts'
+import { WrittenTally } from './written-tally.ts'
 
 export type Rows<T> = readonly { readonly key: string | number; readonly value: T }[]
+
+/** What the ledger has of the log. */
+export type LogRows = Pick<LedgerContents, 'write' | 'written' | 'control'>
 
 export class WriteLog {
   readonly #context: CoordinatorContext
@@ -100,7 +110,43 @@ export class WriteLog {
   /** No node needs it any more. */
   remove(write: OpenWrite): void {
     this.#open.delete(write.seq)
-    this.#context.writeRemoved(write.seq)
+    this.#context.writeRemoved('write', write.seq)
+    this.takeWritten(write)
+  }
+
+  /** Whether its value says how many cells took a value, so that nodes have to tell. */
+  counts({ outcome, task }: OpenWrite): boolean {
+    const isToEnd = outcome === 'open' && !isEnded(task.state)
+    return isToEnd && (operationOf(task) as WriteOperation).storesOf !== undefined
+  }
+
+  /** A node tells how many cells of its part took a value; what is wrong with that. */
+  addWritten(write: OpenWrite, tiles: Uint32Array, runs: Uint8Array): string | undefined {
+    if (!this.counts(write)) return undefined
+    write.written ??= this.#newTally(write.task)
+    const tally = write.written
+    if (tally === undefined) return undefined
+    const { seq } = write
+    this.#context.writeChanged('written', seq, () => {
+      return { table: 'written', key: seq, value: tally.record }
+    })
+    return tally.add(tiles, runs)
+  }
+
+  #newTally({ op, body }: Task, record?: WrittenRecord): WrittenTally | undefined {
+    const operation = operationOf({ op }) as WriteOperation
+    const stores = operation.storesOf?.(body!.args)
+    return stores && new WrittenTally(stores, tilesOf(body!, this.#context.options.grid), record)
+  }
+
+  /** How many cells took a value, by field, if each tile was counted. It is asked for once. */
+  takeWritten(write: OpenWrite): SealingRecord['written'] {
+    const totals = write.written?.totals
+    if (write.written !== undefined) this.#context.writeRemoved('written', write.seq)
+    write.written = undefined
+    const { fields } = this.#context.options.grid
+    const nameOf = (field: number): string => (field === STATUS ? 'status' : fields[field]!.name)
+    return totals && Object.fromEntries([...totals].map(([field, cells]) => [nameOf(field), cells]))
   }
 
   /** The member gets it for one tile more. */
@@ -117,7 +163,10 @@ export class WriteLog {
 
   /** It is persisted at the end of the step. */
   changed(write: OpenWrite): void {
-    this.#context.writeChanged(write.seq, () => recordOf(write))
+    const { seq } = write
+    this.#context.writeChanged('write', seq, () => {
+      return { table: 'write', key: seq, value: recordOf(write) }
+    })
   }
 
   persist(write: OpenWrite): void {
@@ -206,7 +255,7 @@ export class WriteLog {
   }
 
   /** Rebuilds the log of every stream after a start. */
-  restore(writes: Rows<WriteRecord>, controls: Rows<ControlRecord>): void {
+  restore({ write: writes, written, control: controls }: LogRows): void {
     const { members, nowMs } = this.#context
     const log: { member: Member; position: number; item: StreamItem }[] = []
     const orders = new Set<string>()
@@ -232,6 +281,12 @@ export class WriteLog {
         write.expect(part)
         if (!orders.has(`${member.index}/${position}`)) log.push({ member, position, item })
       }
+    }
+    for (const { key, value } of written) {
+      const write = this.#open.get(Number(key))
+      // A version from before, to which the gateway went back for a while, leaves them where they are.
+      if (write === undefined) this.#context.writeRemoved('written', Number(key))
+      else write.written = this.#newTally(write.task, value)
     }
     log.sort((a, b) => a.position - b.position)
     for (const { member, position, item } of log) {

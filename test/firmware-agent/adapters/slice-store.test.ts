@@ -132,6 +132,21 @@ t.test('pages, mark and results survive; starts are counted', async (t) => {
   t.ok(second.stats().writtenBytesTotal >= written)
 })
 
+t.test('what a program wrote survives with its result', async (t) => {
+  const directory = join(t.testdir(), 'store')
+  const first = await open(t, directory)
+  await first.adopt('ledger', GRID)
+  const results = [
+    { position: 1, lsus: 8, written: Uint8Array.of(1, 0, 5, 0) },
+    { position: 2, lsus: 9 },
+  ]
+  const mark = { position: 2, chain: new Uint8Array(8), seq: 2 }
+  await first.commit({ pages: new Map(), mark, results })
+  t.strictSame(first.stored.results, results)
+  await first.close()
+  t.strictSame((await open(t, directory)).stored.results, results)
+})
+
 t.test('results in a store from before are taken over, and leave it', async (t) => {
   const directory = join(t.testdir(), 'store')
   const first = await open(t, directory)

@@ -82,7 +82,7 @@ t.test('programs that write do to each cell what the tree says', (t) => {
       fields: FIELDS,
       columns,
     }
-    actOnCells(source, cells, region, writer.parameters)
+    const written = actOnCells(source, cells, region, writer.parameters)
 
     const program = bind(made.compiled, new Map(Object.entries(writer.parameters)))
     const interpreter = new Interpreter(program, made.sound, FIELDS)
@@ -91,6 +91,15 @@ t.test('programs that write do to each cell what the tree says', (t) => {
     const place = { x: own.x, y: own.y, gridWidth: geometry.width }
     interpreter.run(other, windowOf(geometry, tile, own), place)
     interpreter.run(page, windowOf(geometry, tile, region), place)
+    for (const [field, cells] of interpreter.written) {
+      const name = FIELDS[field]?.name ?? 'status'
+      if (cells === written[name]) continue
+      t.fail(`program ${index}: ${cells} cells of ${name} took a value, not ${written[name]}`, {
+        source,
+      })
+      t.end()
+      return
+    }
     for (const [field, { name }] of [...FIELDS, { name: 'status' }].entries()) {
       const one = page.valueOf(field)
       for (let at = 0; at < own.w * own.h; at++) {

@@ -764,6 +764,8 @@ t.test('members inside a message are checked as well', (t) => {
   t.ok(decodeUp(encodeCbor({ ...UP.hello, broken })).ok, 'a damaged page in a hello')
   t.ok(decodeUp(encodeCbor({ ...UP.applied, broken })).ok, 'and in an acknowledgement')
   t.notOk(decodeUp(encodeCbor({ ...UP.applied, broken: [5] })).ok, 'which are not a list')
+  const counted = { ...UP.applied, results: [{ position: 1, lsus: 9, written: broken }] }
+  t.ok(decodeUp(encodeCbor(counted)).ok, 'what a program wrote')
   t.ok(decodeUp(encodeCbor({ ...UP.answer, value: { '': null } })).ok, 'any map is a result')
   t.end()
 })
