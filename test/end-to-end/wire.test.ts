@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { Random } from '../../shared/core/random.ts'
+import { OPERATION_NAMES } from '../../shared/operations/catalog.ts'
 import { areSame } from '../support/large-values.ts'
 import { type Agent, eventually, Fleet, within } from '../support/processes.ts'
 import {
@@ -148,10 +149,7 @@ t.test('nodes join and say who they are', async (t) => {
   for (const id of NODES) {
     await wire.next(`node/${id}/state`, ({ payload }) => payload.toString() === 'online')
     const birth = await wire.nextJson(`node/${id}/info`)
-    const ops = [
-      ...['add', 'digest', 'gather', 'get', 'osl1-read', 'osl1-write', 'overview'],
-      ...['put', 'scale', 'scatter', 'set', 'stat'],
-    ]
+    const ops = [...OPERATION_NAMES].sort()
     t.match(birth, { id, incarnation: 1, version: String, arch: process.arch, cores: Number })
     t.ok(birth.mem_total_bytes > 64 * MIB)
     t.strictSame([...birth.ops].sort(), ops)

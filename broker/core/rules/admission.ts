@@ -120,8 +120,12 @@ function judgeLost(context: CoordinatorContext, hello: Hello): Verdict {
     if (owner !== undefined) return storeCloned(owner.id)
     return isFleetFull(context) ? FLEET_FULL : { kind: 'collect' }
   }
-  const stands = member.stream.storeId === hello.storeId && member.rebaseFrom === hello.position
-  if (stands) return { kind: 'rebase', member }
+  const isFrom = member.rebaseFrom === hello.position
+  if (isFrom && member.stream.storeId === hello.storeId) return { kind: 'rebase', member }
+  // Its stream ended before it came over: what it holds is in sync elsewhere.
+  if (isFrom && member.stream.storeId === '') {
+    return { kind: 'wipe', member, reason: 'the log went on without it' }
+  }
   if (member.stream.storeId !== hello.storeId) {
     // What it holds may be nowhere else.
     const message = `another device has become node ${hello.node}: this one needs another id, or an empty store`

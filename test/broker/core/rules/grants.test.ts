@@ -103,7 +103,7 @@ t.test('every operation says what fields it goes over', (t) => {
     t.same(refused({ ...ALL, fields: ['rain'] }, task), ['args: field snow'], name)
     t.same(refused({ ...ALL, fields: ['snow'] }, task), [], name)
   }
-  t.same([...Object.keys(tasks), 'digest'].sort(), [...TASK_OPERATIONS].sort())
+  t.same([...Object.keys(tasks), 'digest', 'verify'].sort(), [...TASK_OPERATIONS].sort())
   t.end()
 })
 

@@ -187,6 +187,10 @@ t.test('a node that does not come back after a recovery is dead in its time', as
   bench.live(2 * bench.options.heartbeatMs, here)
   t.same(states(), ['a alive', 'b alive', 'c dead', 'late dead'])
   t.equal(bench.view.removalProblem('c' as NodeId), undefined, 'the others have what it has')
+  bench.wait(bench.options.settleMs)
+  const back = hello(bench, 'c', 3)
+  t.equal(bench.sent('wipe', back).length, 1, 'it begins anew: the log went on without it')
+  t.same(bench.sent('refused', back), [])
 })
 
 t.test('another device joins as a node that is showing what it holds', async (t) => {
