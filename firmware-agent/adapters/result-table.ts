@@ -99,7 +99,9 @@ function bytesOf({ lsus, written }: PartResult): Uint8Array {
 
 function resultIn(value: Uint8Array): Omit<PartResult, 'position'> {
   const lsus = numberOf(value)
-  return value.length === LSUS_BYTES ? { lsus } : { lsus, written: value.slice(LSUS_BYTES) }
+  if (value.length === LSUS_BYTES) return { lsus }
+  // A copy: what the store gives is a view of its own memory.
+  return { lsus, written: new Uint8Array(value.subarray(LSUS_BYTES)) }
 }
 
 function keyOf(position: number): string {

@@ -34,7 +34,7 @@ export const MUTANTS: readonly Mutant[] = [
       {
         file: 'firmware-agent/adapters/write-batch.ts',
         from: 'if (seq > page.at) {',
-        to: '{',
+        to: 'if (seq > 0) {',
       },
     ],
   },

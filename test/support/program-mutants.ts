@@ -23,21 +23,6 @@ export const PROGRAM_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'a program acts again on what has its write',
-    edits: [
-      {
-        file: 'firmware-agent/adapters/write-batch.ts',
-        from: 'page !== undefined && seq > page.at',
-        to: "page !== undefined && (seq > page.at || 'again' in run)",
-      },
-      {
-        file: 'shared/operations/osl-write.ts',
-        from: '...(sound.isAlike ? { isAlike: true } : {}),',
-        to: 'again: true,',
-      },
-    ],
-  },
-  {
     name: 'programs read tiles of one value as if they had no cells',
     edits: [
       {

@@ -107,7 +107,7 @@ export const READING_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: FILE,
-        from: "new Set(this.#context.waiting.blockedTiles(looked, 'scatter'))",
+        from: "new Set(waiting.blockedTiles(looked, 'scatter'))",
         to: 'new Set<number>()',
       },
     ],
