@@ -193,7 +193,7 @@ class NearRun {
 
   /** In the last step, which goes over no more than the window. */
   written(): readonly number[] {
-    return this.#stores.map((field) => this.#interpreter.written.get(field)!)
+    return this.#interpreter.counts
   }
 
   /** Over what the region has of this. */

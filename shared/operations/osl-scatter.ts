@@ -63,7 +63,7 @@ export const oslScatter: WriteOperation = {
           listed.putBack(field === STATUS ? fields.length : field)
         }
       },
-      written: () => sound.stores.map((field) => interpreter.written.get(field)!),
+      written: () => interpreter.counts,
       countIn({ tile }) {
         const { from, end } = runOfTile(ids, tile, geometry)
         return end - from

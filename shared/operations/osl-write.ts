@@ -23,7 +23,7 @@ export const oslWrite: WriteOperation = {
         const { x, y } = geometry.tileRegion(window.tile)
         interpreter.run(cells, window, { x, y, gridWidth: geometry.width })
       },
-      written: () => sound.stores.map((field) => interpreter.written.get(field)!),
+      written: () => interpreter.counts,
     }
   },
 }

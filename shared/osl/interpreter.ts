@@ -135,6 +135,11 @@ export class Interpreter {
     }
   }
 
+  /** Of `written`, in the order of the fields that the program stores. */
+  get counts(): number[] {
+    return this.#sound.stores.map((field) => this.written.get(field)!)
+  }
+
   #newReduction(glyph: number, c: number): Reduction | ClassReduction {
     const { pool } = this.#program
     switch (glyphOf(glyph)!.name) {
