@@ -138,7 +138,8 @@ t.test('tiles with captured edges come to what the whole grid comes to', (t) => 
     t.fail(`program ${index}: ${wrong}`, { source, region, steps })
     break
   }
-  t.ok(run > PROGRAMS / 10, `${run} of ${PROGRAMS} programs read neighbours`)
+  // An eighth of them does, on average: fewer than a twentieth is no chance (five standard deviations).
+  t.ok(run > PROGRAMS / 20, `${run} of ${PROGRAMS} programs read neighbours`)
   t.ok(stepped > run / 20, `${stepped} of them in several steps`)
   t.end()
 })
