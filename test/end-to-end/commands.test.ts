@@ -472,6 +472,7 @@ t.test('the log of a board is shown and followed, as far as its agent has it', a
 t.test('a command that follows ends quietly when it is told to', async (t) => {
   const logs = ['node', 'logs', 'edge-2', '-f', ...HTTP]
   const sub = ['sub', `${BASE}/gateway/state`, '--url', gateway.url]
+  await eventually('it is back', async () => (await http.node('edge-2')).connected === true)
   for (const argv of [logs, sub]) {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       const run = fleet.start(argv)
