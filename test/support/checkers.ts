@@ -80,7 +80,7 @@ export class Checkers {
   decided(records: readonly LedgerRecord[], nowMs: number): void {
     for (const { table, key, value } of records) {
       if (table === 'task' && isEnd(value?.state)) {
-        const story = this.#stories.byHash(value!.hash)
+        const story = this.#stories.byHash(value!.askedHash ?? value!.hash)
         if (story !== undefined) story.endedMs ??= nowMs
       }
       if (table === 'body' && value !== undefined && isOwn(String(key))) {
@@ -129,7 +129,7 @@ export class Checkers {
   }
 
   #taskFlushed(id: string, record: TaskRecord): void {
-    const story = this.#stories.byHash(record.hash)
+    const story = this.#stories.byHash(record.askedHash ?? record.hash)
     if (story === undefined) violated(`task ${id} was never submitted`)
     if (story.id === undefined) this.#stories.name(story, id)
     else if (story.id !== id) violated(`one submission became the tasks ${story.id} and ${id}`)

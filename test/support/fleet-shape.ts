@@ -27,6 +27,8 @@ export interface FleetShape {
   readonly readingsEveryMs?: number
   /** Rule books are set now and then. */
   readonly setsRules?: boolean
+  /** Tasks name programs, which are patched all the time. */
+  readonly patchesPrograms?: boolean
   /** The ledger is lost at times, and every copy of a tile; moves are watched. */
   readonly meetsAll: boolean
 }
@@ -61,6 +63,9 @@ export const SENSED: FleetShape = { ...SMALL, readingsEveryMs: 40 }
 
 /** Rules are set, and others in their place. */
 export const RULED: FleetShape = { ...SMALL, setsRules: true }
+
+/** Tasks name programs, of which other versions become current. */
+export const PATCHED: FleetShape = { ...SMALL, patchesPrograms: true }
 
 /** So many that there is always one that fails. */
 export const THOUSAND: FleetShape = {

@@ -1,8 +1,9 @@
 /** The fleets that can be simulated. */
-import { HUNDRED, RULED, SENSED, THOUSAND, WATCHED } from './fleet-shape.ts'
+import { HUNDRED, PATCHED, RULED, SENSED, THOUSAND, WATCHED } from './fleet-shape.ts'
 import {
   MUST_HAPPEN,
   MUST_HAPPEN_TO_MANY,
+  MUST_HAPPEN_TO_PATCHED,
   MUST_HAPPEN_TO_RULED,
   MUST_HAPPEN_TO_SENSED,
   MUST_HAPPEN_TO_WATCHED,
@@ -53,6 +54,12 @@ export const FLEETS = {
     mustHappen: MUST_HAPPEN_TO_RULED,
     seedsForAll: 24,
     create: (seed, programs) => new SimulatedFleet(seed, programs, RULED),
+  },
+  patched: {
+    about: 'as small, and tasks name programs that are patched',
+    mustHappen: MUST_HAPPEN_TO_PATCHED,
+    seedsForAll: 24,
+    create: (seed, programs) => new SimulatedFleet(seed, programs, PATCHED),
   },
   hundred: {
     about: '100 nodes, of which some always fail',

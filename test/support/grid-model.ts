@@ -38,6 +38,7 @@ export interface PlainTask {
     readonly source?: string
     readonly with?: Readonly<Record<string, number>>
     readonly steps?: number
+    readonly context?: string
   }
   readonly deadline_ms: number
   readonly seal?: string

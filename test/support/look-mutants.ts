@@ -4,7 +4,7 @@ import type { Edit } from './mutated-programs.ts'
 export interface Mutant {
   readonly name: string
   /** The only fleet in which it can be caught; any, unless given. */
-  readonly fleet?: 'watched' | 'sensed' | 'ruled'
+  readonly fleet?: 'watched' | 'sensed' | 'ruled' | 'patched'
   readonly edits: readonly Edit[]
 }
 

@@ -79,6 +79,15 @@ export const MUST_HAPPEN_TO_RULED = [
   ...['rule-event-again', 'fault-gateway-crash-at-effect'],
 ]
 
+/** Where programs are patched. */
+export const MUST_HAPPEN_TO_PATCHED = [
+  ...['codex-define', 'codex-use', 'codex-set-context', 'patch-conflict', 'codex-rests'],
+  ...['called-write', 'called-read', 'called-in-context', 'called-version', 'result-of-version'],
+  ...['repeat-across-patch', 'near-done'],
+  ...['fault-gateway-crash', 'fault-gateway-crash-at-effect'],
+  ...['fault-ledger-lost', 'fault-ledger-restored', 'restored-ended'],
+]
+
 /** Where sensors tell what they read. */
 export const MUST_HAPPEN_TO_SENSED = [
   ...['acknowledged', 'again', 'older', 'no-node', 'outside-grid'].map((what) => `reading-${what}`),

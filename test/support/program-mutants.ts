@@ -107,4 +107,64 @@ export const PROGRAM_MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'the version of a write is looked up when it gets its place',
+    fleet: 'patched',
+    edits: [
+      {
+        file: 'broker/core/rules/submissions.ts',
+        from: 'this.#room.take(bytes)',
+        to: `this.#room.take(bytes)
+    const again = () => resolveCall(this.#context, submission).value
+    const isAlike = (found) => found?.op === body.op && body.op === 'osl1-write'
+    if (submission.call !== undefined)
+      Object.assign(task, { again: () => (isAlike(again()) ? again() : undefined) })`,
+      },
+      {
+        file: 'broker/core/rules/writes.ts',
+        from: "assert(task.body?.region !== undefined, 'a write has its body')",
+        to: "task.body = task.again?.() ?? task.body\n    assert(task.body?.region !== undefined, 'a write has its body')",
+      },
+    ],
+  },
+  {
+    name: 'a task that is sent again is compared by the version that is found',
+    fleet: 'patched',
+    edits: [
+      {
+        file: 'broker/core/rules/submissions.ts',
+        from: 'const known = this.#findRepeat(submission, submitter, askedHash)',
+        to: `const known = this.#findRepeat(submission, submitter, askedHash)
+    const found = submission.call && resolveCall(this.#context, submission)
+    const isFound = !found?.ok || known?.hash === hashBody(encodeBody(found.value))`,
+      },
+      {
+        file: 'broker/core/rules/submissions.ts',
+        from: 'if (known.askedHash === askedHash && ',
+        to: 'if (known.askedHash === askedHash && isFound && ',
+      },
+    ],
+  },
+  {
+    name: 'which version is current is not kept',
+    fleet: 'patched',
+    edits: [
+      {
+        file: 'broker/core/rules/codex-desk.ts',
+        from: 'for (const record of records) this',
+        to: "for (const record of records) if (record.table !== 'current') this",
+      },
+    ],
+  },
+  {
+    name: 'a context takes nothing from main',
+    fleet: 'patched',
+    edits: [
+      {
+        file: 'broker/core/state/codex.ts',
+        from: 'return context === MAIN_CONTEXT ? undefined : this.currentOf(name, MAIN_CONTEXT)',
+        to: 'return undefined',
+      },
+    ],
+  },
 ]

@@ -7,6 +7,7 @@ import type { IdentityRecord, LedgerRecord } from '../../broker/core/ledger-reco
 import type { Random } from '../../shared/core/random.ts'
 import type { Up } from '../../shared/protocol/messages.ts'
 import type { Checkers } from './checkers.ts'
+import type { CodexChecker } from './codex-checker.ts'
 import type { GridModel } from './grid-model.ts'
 import type { HandOffChecker } from './hand-off-checker.ts'
 import { NewcomerWatch } from './newcomer-watch.ts'
@@ -33,6 +34,7 @@ interface Parts {
   readonly stories: TaskStories
   readonly handOffs: HandOffChecker
   readonly readings: ReadingChecker
+  readonly codex: CodexChecker | undefined
   readonly sensors: SimulatedSensors | undefined
   readonly readingsEveryMs: number
 }
@@ -65,7 +67,7 @@ export class RebuiltLedger {
 
   /** The gateway's disk is gone, in the middle of everything; a new ledger is built from the nodes. */
   async lose(random: Random, taskEveryMs: number): Promise<void> {
-    const { clients, stories, handOffs, readings, sensors, readingsEveryMs } = this.#parts
+    const { clients, stories, handOffs, readings, codex, sensors, readingsEveryMs } = this.#parts
     const { clock, gateway, ledger } = this.#fleet
     const { geometry } = this.#parts.model.grid
     await clock.run(clock.nowMs + random.between(0, 3000))
@@ -77,6 +79,7 @@ export class RebuiltLedger {
     clients.startAnew()
     sensors?.startAnew()
     readings.forget()
+    codex?.startAnew()
     this.#parts.checkers.forgetOwn()
     stories.forgetOpen()
     gateway.crash()
@@ -85,6 +88,7 @@ export class RebuiltLedger {
     gateway.recoverNodes = this.begin(random)
     gateway.start()
     sensors?.keepTelling(readingsEveryMs, clock.nowMs + WORK_MS)
+    codex?.keepPatching(clock.nowMs + WORK_MS)
     clients.keepSubmitting(taskEveryMs, clock.nowMs + WORK_MS)
     await clock.run(clock.nowMs + WORK_MS)
   }

@@ -13,6 +13,7 @@ import { Random } from '../../shared/core/random.ts'
 import { isEnded } from '../../shared/protocol/states.ts'
 import type { Checkers } from './checkers.ts'
 import { decodeResult } from './checkers.ts'
+import type { CodexChecker } from './codex-checker.ts'
 import type { GridModel } from './grid-model.ts'
 import type { HandOffChecker } from './hand-off-checker.ts'
 import type { LedgerDisk } from './ledger-disk.ts'
@@ -42,6 +43,7 @@ interface Parts {
   readonly handOffs: HandOffChecker
   readonly checkers: Checkers
   readonly readings: ReadingChecker
+  readonly codex: CodexChecker | undefined
   readonly sensors: SimulatedSensors | undefined
   readonly readingsEveryMs: number
 }
@@ -64,7 +66,12 @@ export class RestoredCopy {
   readonly #parts: Parts
   readonly #random: Random
   #copy:
-    | { readonly image: unknown; readonly atMs: number; readonly readings: PromisedInCopy }
+    | {
+        readonly image: unknown
+        readonly atMs: number
+        readonly readings: PromisedInCopy
+        readonly codex: ReturnType<CodexChecker['image']> | undefined
+      }
     | undefined
 
   /** Some fleets have one. What has to do with it is drawn apart: all else is as it would be. */
@@ -96,14 +103,16 @@ export class RestoredCopy {
     if (identity !== undefined && identity.isRecovering !== true) {
       const { seq } = identity
       const readings = this.#parts.readings.promises(seq)
-      this.#copy = { image: ledger.disk.image(), atMs: clock.nowMs, readings }
+      const codex = this.#parts.codex?.image()
+      this.#copy = { image: ledger.disk.image(), atMs: clock.nowMs, readings, codex }
     } else clock.after(LOOK_MS, () => this.#keep())
   }
 
   /** The ledger is lost in the middle of everything, and comes back by the copy. */
   async restore(taskEveryMs: number): Promise<void> {
     const { clock, gateway } = this.#fleet
-    const { clients, handOffs, rebuild, checkers, readings, sensors, readingsEveryMs } = this.#parts
+    const { clients, handOffs, rebuild, checkers, readings, codex, sensors, readingsEveryMs } =
+      this.#parts
     const { geometry } = this.#parts.model.grid
     const random = this.#random
     sensors?.keepTelling(readingsEveryMs, clock.nowMs + TELLING_MS)
@@ -120,11 +129,13 @@ export class RestoredCopy {
     handOffs.forget()
     checkers.forgetOwn()
     readings.restored(this.#copy!.readings)
+    codex?.startAnew(this.#copy!.codex)
     rebuild.onRecovered = (atOf) => readings.recovered(atOf)
     gateway.reconnectMs = RECONNECT_MS
     rebuild.beginRestored(random, this.#putInPlace())
     gateway.start()
     sensors?.keepTelling(readingsEveryMs, clock.nowMs + WORK_MS)
+    codex?.keepPatching(clock.nowMs + WORK_MS)
     clients.keepSubmitting(taskEveryMs, clock.nowMs + WORK_MS)
     await clock.run(clock.nowMs + WORK_MS)
   }

@@ -7,6 +7,7 @@ import type { TaskId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import type { GridContext } from '../../shared/operations/operation.ts'
 import type { Checkers } from './checkers.ts'
+import { type CodexChecker, UNDEFINED } from './codex-checker.ts'
 import { drawProgram } from './drawn-programs.ts'
 import type { PlainRegion, PlainTask } from './grid-model.ts'
 import type { SimulatedClock } from './simulated-clock.ts'
@@ -21,6 +22,8 @@ export interface ClientSurroundings {
   readonly gateway: SimulatedGateway
   readonly stories: TaskStories
   readonly checkers: Checkers
+  /** Where tasks name programs. */
+  readonly codex: CodexChecker | undefined
   /** Most of a region, but for those that are the whole grid. */
   readonly regionSideMax: number
   readonly count: (what: string) => void
@@ -38,6 +41,8 @@ const SEALED_EVERY = 5
 
 /** One of so many tasks is of another operation than was drawn, and one a program, where there is a like one. */
 const VARIED_EVERY = 3
+/** Where programs have names, one of so many tasks names one. */
+const CALLED_EVERY = 2
 /** Cells that such a task names at most. */
 const NAMED_MAX = 40
 
@@ -106,7 +111,7 @@ export class SimulatedClients {
         checkers.acknowledged(story, outcome.task)
         this.#open -= 1
         this.#followUp(story)
-      } else if (PASSING.includes(outcome.refusal.code)) {
+      } else if (this.#isPassing(story, outcome.refusal.code)) {
         count(`refused-${outcome.refusal.code}`)
         clock.after(RETRY_MS, () => {
           if (era === this.#era) this.#attempt(story)
@@ -121,6 +126,10 @@ export class SimulatedClients {
       else if (isLost) this.#attempt(story)
       else this.#waitForAnswer(story, life, () => isAnswered)
     })
+  }
+
+  #isPassing({ call }: TaskStory, code: string): boolean {
+    return PASSING.includes(code) || (call !== undefined && UNDEFINED.includes(code))
   }
 
   #waitForAnswer(story: TaskStory, life: number, isAnswered: () => boolean): void {
@@ -151,17 +160,18 @@ export class SimulatedClients {
 
   /** Sends it once more; the gateway knows it. */
   repeat(story: TaskStory): void {
-    const { gateway, checkers, count } = this.#around
+    const { gateway, checkers, codex, count } = this.#around
     gateway.submit(story.payload, SUBMITTER, (outcome) => {
       if (!outcome.ok) violated(`a repeat was refused: ${outcome.refusal.message}`)
       checkers.acknowledged(story, outcome.task)
-      count('repeat')
+      count(codex?.isPatched(story) ? 'repeat-across-patch' : 'repeat')
     })
   }
 
   #contradict(story: TaskStory): void {
     const { gateway, count } = this.#around
-    const other = { ...story.plain, deadline_ms: story.plain.deadline_ms + 1_000_000 }
+    const asked = JSON.parse(Buffer.from(story.payload).toString()) as PlainTask
+    const other = { ...asked, deadline_ms: asked.deadline_ms + 1_000_000 }
     gateway.submit(Buffer.from(JSON.stringify(other)), SUBMITTER, (outcome: Outcome) => {
       if (outcome.ok || outcome.refusal.code !== 'task-id-conflict') {
         violated(`task ${story.plain.id} was taken with another body`)
@@ -223,6 +233,10 @@ export class SimulatedClients {
   #varied(task: PlainTask): PlainTask {
     const { op, region, args = {}, ...head } = task
     if (region === undefined) return task
+    const { codex } = this.#around
+    if (codex !== undefined && this.#tasks % CALLED_EVERY === 0) {
+      return { ...head, region, ...codex.drawCall() }
+    }
     if (this.#tasks % VARIED_EVERY === 1) {
       const writes = task.deadline_ms % 2 === 0 ? 'near' : 'write'
       const kind = op === 'get' || op === 'stat' ? 'read' : writes

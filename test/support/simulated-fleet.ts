@@ -10,11 +10,12 @@ import type { AgentEffect } from '../../firmware-agent/core/effects.ts'
 import type { NodeId } from '../../shared/core/ids.ts'
 import { Random } from '../../shared/core/random.ts'
 import { Checkers } from './checkers.ts'
+import { CodexChecker, PLAIN_NAMES } from './codex-checker.ts'
 import { drawNode } from './drawn-options.ts'
 import { linesOf } from './effect-lines.ts'
 import { FleetCards } from './fleet-cards.ts'
 import { unrestOf } from './fleet-rest.ts'
-import { type FleetShape, SENSED, SMALL } from './fleet-shape.ts'
+import { type FleetShape, PATCHED, SENSED, SMALL } from './fleet-shape.ts'
 import { GridModel } from './grid-model.ts'
 import { HandOffChecker } from './hand-off-checker.ts'
 import { FLUSH_MS_MAX, HeardTimes } from './heard-times.ts'
@@ -75,6 +76,7 @@ export class SimulatedFleet {
   readonly #sensors: SimulatedSensors | undefined
   readonly #watches: WatchChecker
   readonly #rules: RuleChecker
+  readonly #codex: CodexChecker | undefined
   readonly #faults: SimulatedFaults
   readonly #losesLedger: boolean
   readonly #rebuild: RebuiltLedger
@@ -99,7 +101,7 @@ export class SimulatedFleet {
     this.#options = shape.drawOptions(random, grid)
     this.#model = new GridModel(grid)
     this.#watches = new WatchChecker(this.#options, this.#model, (what) => this.count(what))
-    this.#stories = new TaskStories(grid)
+    this.#stories = new TaskStories(shape.patchesPrograms ? { ...grid, codex: PLAIN_NAMES } : grid)
     this.#readings = new ReadingChecker(grid, this.ledger)
     this.cards = new FleetCards(this, grid.geometry.tiles)
     this.#checkers = new Checkers(
@@ -135,6 +137,10 @@ export class SimulatedFleet {
     const count = (what: string): void => this.count(what)
     const around = { grid, clock: this.clock, gateway: this.gateway, count }
     this.#rules = new RuleChecker({ ...around, model: this.#model })
+    if (shape.patchesPrograms) {
+      const own = { random: new Random(seed), stories: this.#stories }
+      this.#codex = new CodexChecker({ ...around, ...own })
+    }
     this.nodes = Array.from({ length: shape.drawNodes(random, this.#options) }, (_, index) =>
       this.#createNode(`node-${index}`, programs, fork()),
     )
@@ -143,6 +149,7 @@ export class SimulatedFleet {
       random: fork(),
       stories: this.#stories,
       checkers: this.#checkers,
+      codex: this.#codex,
       regionSideMax: shape.regionSideMax,
     })
     if (shape.looksEveryMs !== undefined) {
@@ -177,12 +184,13 @@ export class SimulatedFleet {
       handOffs: this.#handOffs,
       checkers: this.#checkers,
       readings: this.#readings,
+      codex: this.#codex,
       sensors: this.#sensors,
       readingsEveryMs: shape.readingsEveryMs ?? 0,
     }
     this.#rebuild = new RebuiltLedger(this, parts)
     this.#losesLedger = shape.meetsAll && random.unit() < 0.2 && !faults.losesTiles
-    const isCopied = shape === SMALL || shape === SENSED
+    const isCopied = [SMALL, SENSED, PATCHED].includes(shape)
     if (isCopied && !this.#losesLedger && !faults.losesTiles) {
       this.#copy = RestoredCopy.drawn(seed, this, programs, { ...parts, rebuild: this.#rebuild })
     }
@@ -214,6 +222,7 @@ export class SimulatedFleet {
       this.clock.at(50, () => this.#lookers!.keepLooking(looksEveryMs, FAULTS_MS))
     }
     if (this.#shape.setsRules) this.#rules.keepSetting(300, FAULTS_MS / 3)
+    this.#codex?.keepPatching(FAULTS_MS)
     this.clock.at(500, () => this.#faults.begin())
     if (this.#shape.meetsAll) this.#watchMoves()
     this.#copy?.begin(FAULTS_MS)
@@ -242,6 +251,7 @@ export class SimulatedFleet {
     if (this.#lookers?.isIdle === false) violated('a look was never answered')
     if (!this.#losesLedger) this.#watches.atRest()
     if (!this.#losesLedger) this.#rules.atRest()
+    this.#codex?.atRest()
     if (this.#options.retentionMs < DEADLINE_MS_MAX) await this.#outliveResults()
     this.#handOffs.atRest(this.nodes.map(({ id }) => id))
     if (this.nodes.length > this.#options.replicas) await this.#faults.drainOne(REST_MS)
@@ -352,6 +362,7 @@ export class SimulatedFleet {
       },
       flushed: (records) => {
         this.lost.flushed(records)
+        this.#codex?.flushed(records)
         this.#checkers.flushed(records)
         this.#readings.flushed(records)
         // A node of a lost ledger may have been the last one to get a write, and is not the first one here.

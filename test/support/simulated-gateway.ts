@@ -4,12 +4,13 @@
  */
 import type { CoordinatorOptions } from '../../broker/core/coordinator.ts'
 import type {
+  CodexOutcome,
   GatewayEffect,
   GatewayNotice,
   LookOutcome,
   Outcome,
 } from '../../broker/core/effects.ts'
-import type { Submitter } from '../../broker/core/events.ts'
+import type { CodexDemand, Submitter } from '../../broker/core/events.ts'
 import {
   type IdentityRecord,
   LEDGER_TABLES,
@@ -248,6 +249,16 @@ export class SimulatedGateway {
     this.#process.own(() => {
       driver.setRules(rules).catch(this.#failed)
       taken()
+    })()
+  }
+
+  /** A change of the codex; nothing comes of it while there is no gateway. */
+  demand(demand: CodexDemand, answer: (outcome: CodexOutcome) => void): void {
+    const driver = this.#driver
+    if (driver === undefined) return
+    const answered = this.#process.own(answer)
+    this.#process.own(() => {
+      driver.codex(demand).then(answered).catch(this.#failed)
     })()
   }
 

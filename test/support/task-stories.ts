@@ -1,15 +1,20 @@
 /** What became of each task, as its client and the ledger's disk saw it. */
 import { encodeBody, hashBody } from '../../broker/core/state/task-ledger.ts'
 import { findOperation } from '../../shared/operations/catalog.ts'
-import type { GridContext } from '../../shared/operations/operation.ts'
-import { parseSubmission } from '../../shared/protocol/task.ts'
+import type { ProgramCall } from '../../shared/protocol/program-call.ts'
+import { parseSubmission, type TaskContext } from '../../shared/protocol/task.ts'
 import type { PlainTask } from './grid-model.ts'
 
 export interface TaskStory {
-  readonly plain: PlainTask
+  /** Of a task that names a program, once it is accepted: with the text of the version that it got. */
+  plain: PlainTask
   readonly payload: Uint8Array
+  /** Of what is asked for. */
   readonly hash: string
-  readonly isWrite: boolean
+  readonly call: ProgramCall | undefined
+  /** That it got. */
+  version: number | undefined
+  isWrite: boolean
   /** Once the ledger has it. */
   id: string | undefined
   /** By tile: the last write that was seen as done when this was first submitted, as far as it was not lost since. */
@@ -32,12 +37,12 @@ export interface TaskStory {
 }
 
 export class TaskStories {
-  readonly #grid: GridContext
+  readonly #context: TaskContext
   readonly #byHash = new Map<string, TaskStory>()
   readonly #byId = new Map<string, TaskStory>()
 
-  constructor(grid: GridContext) {
-    this.#grid = grid
+  constructor(context: TaskContext) {
+    this.#context = context
   }
 
   get all(): TaskStory[] {
@@ -51,13 +56,16 @@ export class TaskStories {
 
   begin(plain: PlainTask, mustSee: readonly number[]): TaskStory {
     const payload = Buffer.from(JSON.stringify(plain))
-    const parsed = parseSubmission(payload, this.#grid)
+    const parsed = parseSubmission(payload, this.#context)
     if (!parsed.ok) throw new Error(`a task of the test is refused: ${JSON.stringify(parsed)}`)
+    const { body, call } = parsed.submission
     const story: TaskStory = {
       plain,
       payload,
-      hash: hashBody(encodeBody(parsed.submission.body)),
-      isWrite: findOperation(parsed.submission.body.op)!.kind === 'write',
+      hash: hashBody(encodeBody(body)),
+      call,
+      version: undefined,
+      isWrite: findOperation(body.op)?.kind === 'write',
       id: undefined,
       mustSee: [...mustSee],
       state: undefined,
@@ -74,6 +82,15 @@ export class TaskStories {
     if (this.#byHash.has(story.hash)) throw new Error('every task of the test has its own body')
     this.#byHash.set(story.hash, story)
     return story
+  }
+
+  /** From now on it is a task that brings along this text, whatever becomes of the program that it names. */
+  resolve(story: TaskStory, version: number, source: string): void {
+    const { with: values, steps } = story.call!
+    const args = { source, with: values, ...(steps === undefined ? {} : { steps }) }
+    story.plain = { ...story.plain, op: 'program', args }
+    story.version = version
+    story.isWrite = !source.startsWith('return')
   }
 
   /** What came after `seq` on this tile is gone: whoever asked before that will not see it either. */
