@@ -28,6 +28,8 @@ export class CodexCalls implements CodexPort {
   readonly #codex: Codex
   readonly #fields: readonly Field[]
   readonly #driver: Pick<GatewayDriver, 'codex'>
+  /** Units a cell. A list names more programs than stay compiled. */
+  readonly #costs = new WeakMap<ProgramRecord, number | null>()
 
   constructor(codex: Codex, fields: readonly Field[], driver: Pick<GatewayDriver, 'codex'>) {
     this.#codex = codex
@@ -84,12 +86,24 @@ export class CodexCalls implements CodexPort {
   #rowOf(name: string): ProgramRowView {
     const version = this.#codex.currentOf(name, MAIN_CONTEXT)!
     const latest = this.#codex.versionsOf(name).at(-1)!
-    const { kind, parameters, hash } = this.#codex.find(name, version) ?? latest
+    const current = this.#codex.find(name, version) ?? latest
+    const { kind, parameters, hash, by, ts } = current
     return {
       ...{ name, number: latest.number },
       ...glyphOf(latest.glyph),
       ...{ version, latest: latest.version, kind, parameters, hash },
+      ...{ cost: this.#costOf(current), by, ts },
     }
+  }
+
+  #costOf(record: ProgramRecord): number | null {
+    let cost = this.#costs.get(record)
+    if (cost === undefined) {
+      const compiled = this.#codex.compile(record.source)
+      cost = compiled.ok ? this.#explained(compiled.value).cost : null
+      this.#costs.set(record, cost)
+    }
+    return cost
   }
 
   #versionOf(record: ProgramRecord): VersionView {

@@ -1,11 +1,11 @@
 /** What stands around each view: where the fleet is, who looks at it, and the way to the other views. */
-import { computed, signal } from '@preact/signals'
-import type { ComponentType } from 'preact'
+import { computed } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import type { NodeRow } from './answers.ts'
 import { counted, formatAge, formatNumber } from './format.ts'
 import { link, lostTs } from './link.ts'
 import { doubts, isLoaded, recovery } from './live.ts'
+import { isMissing, useLoaded } from './loading.ts'
 import { Login } from './login.tsx'
 import { counts, isLarge, nodes } from './nodes.ts'
 import { now } from './now.ts'
@@ -13,40 +13,23 @@ import { Confirmation } from './parts/confirm.tsx'
 import { Withheld } from './parts/withheld.tsx'
 import { route } from './route.ts'
 import { isAsked, isReader, logout, may, who } from './session.ts'
-import { VIEWS, type View } from './views.ts'
+import { VIEWS } from './views.ts'
 
 const shownViews = computed(() => VIEWS.filter(({ right }) => may(right)))
 const view = computed(
   () => shownViews.value.find(({ id }) => id === route.value.view) ?? shownViews.value[0],
 )
-/** By id, once they are loaded. */
-const loaded = signal<ReadonlyMap<string, ComponentType>>(new Map())
-const failed = signal(false)
-
-async function loadView({ id, load }: View): Promise<void> {
-  if (loaded.peek().has(id)) return
-  try {
-    const component = await load()
-    loaded.value = new Map([...loaded.peek(), [id, component]])
-  } catch {
-    // A gateway of another version has other files.
-    failed.value = true
-  }
-}
-
 export function App() {
   const current = view.value
   useEffect(() => {
-    if (current === undefined) return
-    document.title = `${current.title} · Obelisk`
-    void loadView(current)
+    if (current !== undefined) document.title = `${current.title} · Obelisk`
   }, [current])
-  const Content = current && loaded.value.get(current.id)
+  const Content = useLoaded(current)
   return (
     <>
       <Header />
       <main class={link.value === 'lost' ? 'stale' : ''}>
-        {failed.value && <Reload />}
+        {isMissing.value && <Reload />}
         <Withheld all={VIEWS} of={route.value.view} />
         {Content && (
           <section aria-labelledby="view">

@@ -1,13 +1,12 @@
-/** The views, by who may have them. The first is there at once, the others together when one is wanted. */
+/** The views, by who may have them. The first is there at once, the others when one is wanted: all but programs together. */
 import type { ComponentType } from 'preact'
 import type { HttpRight } from '../../shared/protocol/http-rights.ts'
 import { Fleet } from './fleet/fleet.tsx'
+import type { Loadable } from './loading.ts'
 
-export interface View {
-  readonly id: string
+export interface View extends Loadable {
   readonly title: string
   readonly right: HttpRight
-  load(): ComponentType | Promise<ComponentType>
 }
 
 type Other = keyof typeof import('./others.ts')
@@ -21,5 +20,9 @@ export const VIEWS: readonly View[] = [
   { id: 'tasks', title: 'Tasks', right: 'tasks', load: other('Tasks') },
   { id: 'events', title: 'Events', right: 'read', load: other('Events') },
   { id: 'topics', title: 'Topics', right: 'read', load: other('Topics') },
+  {
+    ...{ id: 'programs', title: 'Programs', right: 'read' },
+    load: async () => (await import('./programs.ts')).Programs,
+  },
   { id: 'care', title: 'Care', right: 'read', load: other('Care') },
 ]

@@ -1,6 +1,6 @@
 /**
- * The web page as files: what stands in `broker/dashboard/` in one piece for what is shown at once, and one for the
- * views that are loaded when one is wanted. Names carry a hash of what is inside, and each file has itself compressed
+ * The web page as files: what stands in `broker/dashboard/` in one piece for what is shown at once, one for the views
+ * that are loaded when one is wanted, and one for what programs and tasks are written with. Names carry a hash of what is inside, and each file has itself compressed
  * beside it. The same sources give the same bytes.
  */
 import { readFileSync } from 'node:fs'
@@ -20,7 +20,7 @@ export const CODES_FILE = 'codes.json'
  * Whatever this needs is in one file, also what other views need too: else esbuild makes a file of that, and each is
  * compressed for itself.
  */
-const FIRST = [`${SOURCE}/app.tsx`]
+const FIRST = [`${SOURCE}/app.tsx`, `${SOURCE}/parts/asked.ts`]
 const MODE = 0o644
 
 /** Gives each file what its JSX becomes: calls that are 0.2 KB shorter than those of `preact/jsx-runtime`. */

@@ -23,6 +23,11 @@ export interface ProgramRowView {
   readonly kind: 'write' | 'read'
   readonly parameters: readonly string[]
   readonly hash: string
+  /** Units a cell; null where this gateway cannot compile it any more. */
+  readonly cost: number | null
+  /** Who defined it, where everybody is asked who he is, and when, Unix ms. */
+  readonly by: string | null
+  readonly ts: number
 }
 
 export interface ContextView {

@@ -11,6 +11,9 @@ const VIEWS: Readonly<Record<string, string>> = {
   'tasks/stat-1': 'save as CBOR',
   events: 'gateway-started',
   topics: 'gateway/state',
+  'programs?show=rules': 'too much',
+  programs: 'sets fields',
+  'programs/heat': 'It sets fields',
   'care/versions': 'version',
   'care/users': 'asks nobody',
 }
@@ -19,12 +22,18 @@ async function fleetWithWork(t: Test): Promise<Gateway> {
   const fleet = new Fleet(t)
   const gateway = await fleet.gateway('--grid', '64x64')
   await fleet.agents(['edge-1', 'edge-2'], gateway.url)
-  const submit = async (task: object): Promise<void> => {
+  const send = async (method: string, path: string, sent: object): Promise<void> => {
     const headers = { 'content-type': 'application/json' }
-    const order = { method: 'POST', headers, body: JSON.stringify(task) }
-    const answer = await fetch(`${gateway.http}/process?wait=30s`, order)
+    const answer = await fetch(`${gateway.http}${path}`, {
+      ...{ method, headers, body: JSON.stringify(sent) },
+    })
     if (!answer.ok) throw new Error(await answer.text())
   }
+  const submit = (task: object): Promise<void> => send('POST', '/process?wait=30s', task)
+  const source = 'value = value * $with_a_long_name + $another_one_that_is_long where value > 100'
+  await send('PUT', '/api/codex/heat', { source, glyph: '♨' })
+  const when = 'value > 1 and value < 1000000 or value == 12345678 or value == 87654321'
+  await send('PUT', '/api/rules', { rules: [{ name: 'much', when, message: 'too much' }] })
   const region = { x: 0, y: 0, w: 20, h: 20 }
   await submit({ op: 'add', region, args: { field: 'value', value: 2.5 } })
   await submit({ id: 'stat-1', op: 'stat', args: { field: 'value', bins: 8 } })

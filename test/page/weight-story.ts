@@ -6,14 +6,15 @@ import { visit } from './browser.ts'
 const KIB = 1024
 /** Compressed. */
 const FIRST_MAX = 35_000
-/** The goal is 60,000 (docs/performance.md): what is said of programs took it beyond. */
-const ALL_MAX = 61_000
+/** All but what programs and tasks are written with, which comes once somebody does. */
+const COMMON_MAX = 60_000
+const PROGRAMS_MAX = 9_000
 /** A browser keeps about 1 KiB of each click for itself, and compiles what was used often. */
 const GROWTH_MAX = 400 * KIB
-const VIEWS = ['Grid', 'Tasks', 'Events', 'Topics', 'Care', 'Fleet']
+const VIEWS = ['Grid', 'Tasks', 'Events', 'Topics', 'Programs', 'Care', 'Fleet']
 const ROUNDS = 9
 
-t.test('it is light: what is loaded first, and all of it', async (t) => {
+t.test('it is light: what is loaded first, all views, and programs apart', async (t) => {
   const gateway = await new Fleet(t).gateway('--grid', '32x32')
   const { files } = await bundlePage()
   const sizes = new Map(files.map(({ path, bytes }) => [path, bytes.length]))
@@ -29,11 +30,14 @@ t.test('it is light: what is loaded first, and all of it', async (t) => {
     first = [...files].reduce((sum, path) => sum + sizes.get(`${path.slice(1)}.gz`)!, 0)
     t.ok(files.size > 3, [...files].join(' '))
   })
-  const all = [...sizes]
-    .filter(([path]) => path.endsWith('.gz'))
-    .reduce((sum, [, bytes]) => sum + bytes, 0)
+  const sent = [...sizes].filter(([path]) => path.endsWith('.gz'))
+  const sumOf = (some: typeof sent): number => some.reduce((sum, [, bytes]) => sum + bytes, 0)
+  const ofPrograms = sent.filter(([path]) => /^page\/programs-\w+\.js\.gz$/.test(path))
+  const common = sumOf(sent) - sumOf(ofPrograms)
+  t.equal(ofPrograms.length, 1)
   t.ok(first <= FIRST_MAX, `first load: ${first} bytes`)
-  t.ok(all <= ALL_MAX, `all of it: ${all} bytes`)
+  t.ok(common <= COMMON_MAX, `all but programs: ${common} bytes`)
+  t.ok(sumOf(ofPrograms) <= PROGRAMS_MAX, `programs: ${sumOf(ofPrograms)} bytes`)
 })
 
 t.test('to go back and forth takes no memory', async (t) => {

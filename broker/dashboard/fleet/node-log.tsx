@@ -9,18 +9,17 @@ import {
 } from '../../../shared/protocol/log-line.ts'
 import type { LogView } from '../../../shared/protocol/views.ts'
 import { formatNumber, formatTime } from '../format.ts'
+import { Folded } from '../parts/folded.tsx'
 import { Problem } from '../parts/problem.tsx'
 import { Segments } from '../parts/segments.tsx'
 import { ask } from '../session.ts'
 
 /** The last lines that a board has logged, and those that come while they are followed. */
 export function NodeLog({ node }: { readonly node: string }) {
-  const [isOpen, setOpen] = useState(false)
   return (
-    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
-      <summary>log</summary>
-      {isOpen && <Lines node={node} />}
-    </details>
+    <Folded title="log">
+      <Lines node={node} />
+    </Folded>
   )
 }
 

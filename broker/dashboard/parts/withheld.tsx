@@ -17,8 +17,12 @@ export function Withheld({ all, of }: Props) {
   if (who.value === undefined || wanted === undefined || may(wanted.right)) return null
   return (
     <p class="note mild" role="alert">
-      {wanted.title} is not for your role ({who.value.roles.join(', ') || 'none'}): an admin can
-      change that.
+      {notForYou(wanted.title)}
     </p>
   )
+}
+
+export function notForYou(title: string): string {
+  const roles = who.value?.roles.join(', ') || 'none'
+  return `${title} is not for your role (${roles}): an admin can change that.`
 }

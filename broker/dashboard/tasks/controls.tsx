@@ -53,12 +53,19 @@ export function Control({ argument, fields }: Props) {
       return (
         <fieldset class="group">
           <legend>{title}</legend>
-          {fields.map((field) => (
-            <label key={field.name}>
-              {field.name} <span class="soft">{field.type}</span>
-              <input type="number" step="any" name={`${name}.${field.name}`} />
-            </label>
-          ))}
+          {argument.choices === undefined
+            ? fields.map((field) => (
+                <label key={field.name}>
+                  {field.name} <span class="soft">{field.type}</span>
+                  <input type="number" step="any" name={`${name}.${field.name}`} />
+                </label>
+              ))
+            : choices.map((one) => (
+                <label key={one}>
+                  {one}
+                  <input type="number" step="any" name={`${name}.${one}`} required />
+                </label>
+              ))}
         </fieldset>
       )
     case 'number':

@@ -4,14 +4,15 @@ import type { TaskRow } from '../answers.ts'
 import { formatClock, formatSpan, UNKNOWN } from '../format.ts'
 import { clockOffsetMs } from '../link.ts'
 import { isLoaded, tasks } from '../live.ts'
+import { type Loadable, useLoaded } from '../loading.ts'
 import { now } from '../now.ts'
+import { Folded } from '../parts/folded.tsx'
 import { Heads } from '../parts/heads.tsx'
 import { Mark } from '../parts/mark.tsx'
 import { Segments } from '../parts/segments.tsx'
 import { route, setQuery } from '../route.ts'
 import { may } from '../session.ts'
 import { TaskDetail } from './task-detail.tsx'
-import { TaskForm } from './task-form.tsx'
 import { conditionOf, FILTERS, type Filter, isShown } from './words.ts'
 
 const HEADS = ['task', 'does', 'state', 'parts', 'took', 'since']
@@ -24,7 +25,11 @@ export function Tasks() {
   const isKnown = item === undefined || tasks.value.some(({ id }) => id === item)
   return (
     <>
-      {may('submit') && <TaskForm />}
+      {may('submit') && (
+        <Folded title="New task">
+          <Form />
+        </Folded>
+      )}
       <Tools filter={filter} />
       {!isKnown && (
         <div class="panel spaced">
@@ -51,6 +56,17 @@ export function Tasks() {
       </div>
     </>
   )
+}
+
+/** It comes with what else one writes (programs.ts). */
+const FORM: Loadable = {
+  id: 'new-task',
+  load: async () => (await import('../programs.ts')).NewTask,
+}
+
+function Form() {
+  const NewTask = useLoaded(FORM)
+  return NewTask ? <NewTask /> : null
 }
 
 function Tools({ filter }: { readonly filter: Filter }) {

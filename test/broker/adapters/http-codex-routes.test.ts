@@ -46,7 +46,10 @@ t.test('a program is defined, patched and shown', async (t) => {
   t.match(await ask('GET', '/api/codex'), {
     body: {
       programs: [
-        { name: 'heat', glyph: '♨', version: 2, latest: 2, kind: 'write', parameters: [] },
+        {
+          ...{ name: 'heat', glyph: '♨', version: 2, latest: 2, kind: 'write', parameters: [] },
+          ...{ cost: 8, by: null, ts: Number },
+        },
       ],
       contexts: [
         { name: 'main', version: 2, programs: { heat: 2 } },
