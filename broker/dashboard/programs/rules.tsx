@@ -9,12 +9,15 @@ import { useOrder } from '../parts/order.ts'
 import { Problem } from '../parts/problem.tsx'
 import { ask } from '../session.ts'
 import { Allowed } from './allowed.tsx'
-import { useTold } from './told.ts'
+import { useAgain, useTold } from './told.ts'
 import { bookText, standingOf } from './words.ts'
+
+const AGAIN_MS = 5_000
 
 /** The rule book: what each rule says, and how it stands. */
 export function Rules() {
   const { value: book, problem, again } = useTold<RuleBookView>('api/rules')
+  useAgain(again, AGAIN_MS)
   if (book === undefined) return <Problem of={problem} />
   return (
     <>

@@ -1,13 +1,12 @@
 /** What is shown of programs and rules follows what the gateway tells of them. */
 import { computed } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
+import { link } from '../link.ts'
 import { happenings } from '../live.ts'
 import { type Asked, useAsked } from '../parts/asked.ts'
 
 const TELLING = /^(program|context|rule|ghost)/
 const newest = computed(() => happenings.value.find(({ code }) => TELLING.test(code)))
-/** Of rules that come and go often, not each time is told. */
-const AGAIN_MS = 5_000
 
 /** What the gateway answers, asked again whenever it tells that something is otherwise. */
 export function useTold<T>(path: string): Asked<T> {
@@ -18,10 +17,26 @@ export function useTold<T>(path: string): Asked<T> {
   useEffect(() => {
     if (known.current !== last) void again()
     known.current = last
-    const timer = setInterval(() => {
-      if (!document.hidden) void again()
-    }, AGAIN_MS)
-    return () => clearInterval(timer)
   }, [last, again])
   return asked
+}
+
+/** Of rules that come and go often, each is not told. */
+export function useAgain(again: () => Promise<void>, eachMs: number): void {
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    let isOver = false
+    const wait = (): void => {
+      if (!isOver) timer = setTimeout(go, eachMs)
+    }
+    const go = async (): Promise<void> => {
+      if (!document.hidden && link.peek() === 'live') await again()
+      wait()
+    }
+    wait()
+    return () => {
+      isOver = true
+      clearTimeout(timer)
+    }
+  }, [again, eachMs])
 }

@@ -7,7 +7,7 @@ import { useOrder } from '../parts/order.ts'
 import { Problem } from '../parts/problem.tsx'
 import { typedIn, wordIn } from '../parts/typed.ts'
 import { WordField } from '../parts/word-field.tsx'
-import { ask } from '../session.ts'
+import { ask, who } from '../session.ts'
 import { TaskForm } from '../tasks/task-form.tsx'
 import { Allowed } from './allowed.tsx'
 import { useCheck } from './check.ts'
@@ -15,7 +15,7 @@ import { Editor } from './editor.tsx'
 import { typedText } from './places.ts'
 import { operationOf, type Runnable } from './words.ts'
 
-/** What was typed and is in no codex yet, by what it was made from: a look at another view does not lose it. */
+/** What was typed and is in no codex yet, by who typed it and what it was made from: a look at another view does not lose it. */
 const drafts = new Map<string, string>()
 
 interface Props {
@@ -28,7 +28,7 @@ interface Props {
 
 /** A program: its text, what comes of it, and what can be done with it. */
 export function Workbench({ of, op, contexts }: Props) {
-  const key = of === undefined ? '' : `${of.name}@${of.version}`
+  const key = [who.value?.user, of?.name, of?.version].join('@')
   const original = typedText(of?.source ?? '')
   const [text, setText] = useState(drafts.get(key) ?? original)
   const outcome = useCheck(text)

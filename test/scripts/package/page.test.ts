@@ -33,6 +33,25 @@ t.test('what the manual says of codes comes with it, and not in its code', async
   for (const { path } of scripts) t.notOk(textOf(path).includes(meaning), path)
 })
 
+t.test('what programs are written with is one file, which nothing loads at once', async (t) => {
+  const { files } = await bundlePage()
+  const named = /^page\/programs-[A-Z0-9]+\.js$/
+  const [chunk, ...more] = files.map(({ path }) => path).filter((path) => named.test(path))
+  t.ok(chunk)
+  t.same(more, [])
+  const name = chunk!.slice('page/'.length)
+  const naming = files
+    .filter(({ path, bytes }) => !path.endsWith('.gz') && Buffer.from(bytes).includes(name))
+    .map(({ path, bytes }) => {
+      const text = Buffer.from(bytes).toString()
+      return [path.replace(/-.*/, ''), text.includes(`import("./${name}")`)]
+    })
+  t.same(naming.sort(), [
+    ['page/chunk', true],
+    ['page/others', true],
+  ])
+})
+
 t.test('it names nothing that is not there, and nothing elsewhere', async (t) => {
   const { files } = await bundlePage()
   const paths = files.map(({ path }) => path)
