@@ -63,11 +63,14 @@ t.test('each role sees what it may do, and the gateway refuses the rest', async 
     })
   }
   t.same(seen, {
-    vera: { views: 'Fleet Grid Tasks Events Topics Care', parts: 'Versions Upgrades' },
+    vera: { views: 'Fleet Grid Tasks Events Topics Programs Care', parts: 'Versions Upgrades' },
     sam: { views: 'Tasks', parts: '' },
-    otto: { views: 'Fleet Grid Tasks Events Topics Care', parts: 'Versions Upgrades Enrolment' },
+    otto: {
+      views: 'Fleet Grid Tasks Events Topics Programs Care',
+      parts: 'Versions Upgrades Enrolment',
+    },
     ada: {
-      views: 'Fleet Grid Tasks Events Topics Care',
+      views: 'Fleet Grid Tasks Events Topics Programs Care',
       parts: 'Versions Upgrades Enrolment Users Security Backup',
     },
   })
