@@ -21,6 +21,7 @@ const ROUNDS: readonly Round[] = [
   tap({ RUNS: '50000' }, 'test/fuzz/doors.test.ts'),
   tap({ IMAGES: '5000' }, 'test/end-to-end/power-cut.test.ts'),
   tap({ LONG: '1' }, 'test/end-to-end/durability.test.ts'),
+  tap({ LONG: '1' }, 'test/end-to-end/codex.test.ts'),
   tap({ HAND_OFF_MB: '64' }, 'test/end-to-end/hand-off.test.ts'),
   tap({ FREEZE_MS: '60000' }, 'test/end-to-end/doubt.test.ts'),
   tap({ KILLS: '500' }, 'test/end-to-end/chaos.test.ts'),

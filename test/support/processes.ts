@@ -286,12 +286,20 @@ export class Fleet {
 
   /** A gateway that is ready, on ports that stay its own when it starts again. */
   async gateway(...argv: readonly string[]): Promise<Gateway> {
+    return await this.gatewayBy((all) => this.start(all), ...argv)
+  }
+
+  /** One whose process is begun in another way. */
+  async gatewayBy(
+    start: (argv: readonly string[]) => Run,
+    ...argv: readonly string[]
+  ): Promise<Gateway> {
     const at = {
       port: await freePort(),
       httpPort: await freePort(),
       directory: join(this.directory, 'gateway'),
     }
-    return await new Gateway(at, argv, (all) => this.start(all)).ready()
+    return await new Gateway(at, argv, start).ready()
   }
 
   /** An agent that is admitted. */
