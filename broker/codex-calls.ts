@@ -1,5 +1,6 @@
 /** What the HTTP door asks of the codex, answered by the coordinator's codex and by the driver. */
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { assert } from '../shared/core/assert.ts'
 import { own } from '../shared/core/own.ts'
 import type { Field } from '../shared/grid/fields.ts'
@@ -37,7 +38,14 @@ export class CodexCalls implements CodexPort {
     this.#driver = driver
   }
 
-  list(): CodexView {
+  async list(): Promise<CodexView> {
+    // A full codex takes half a second to compile: others have their turn between two programs.
+    for (const { name } of this.#codex.programs) {
+      const current = this.#currentOf(name)
+      if (this.#costs.has(current)) continue
+      this.#costOf(current)
+      await nextTurn()
+    }
     const { programs, contexts, integrity } = this.#codex
     return {
       programs: programs.map(({ name }) => this.#rowOf(name)),
@@ -86,7 +94,7 @@ export class CodexCalls implements CodexPort {
   #rowOf(name: string): ProgramRowView {
     const version = this.#codex.currentOf(name, MAIN_CONTEXT)!
     const latest = this.#codex.versionsOf(name).at(-1)!
-    const current = this.#codex.find(name, version) ?? latest
+    const current = this.#currentOf(name)
     const { kind, parameters, hash, by, ts } = current
     return {
       ...{ name, number: latest.number },
@@ -94,6 +102,11 @@ export class CodexCalls implements CodexPort {
       ...{ version, latest: latest.version, kind, parameters, hash },
       ...{ cost: this.#costOf(current), by, ts },
     }
+  }
+
+  #currentOf(name: string): ProgramRecord {
+    const current = this.#codex.find(name, this.#codex.currentOf(name, MAIN_CONTEXT)!)
+    return current ?? this.#codex.versionsOf(name).at(-1)!
   }
 
   #costOf(record: ProgramRecord): number | null {

@@ -49,7 +49,7 @@ const contextSchema = v.strictObject({
 
 export function registerCodexRoutes(app: FastifyInstance, port: HttpPort): void {
   const { codex } = port
-  app.get('/api/codex', READ, async (_request, reply) => sendJson(reply, codex.list()))
+  app.get('/api/codex', READ, async (_request, reply) => sendJson(reply, await codex.list()))
   app.get('/api/codex/:name', READ, async ({ params: { name } }: NameRequest, reply) => {
     const program = codex.program(name)
     return program === undefined ? unknownProgram(reply, name) : sendJson(reply, program)

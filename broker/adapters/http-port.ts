@@ -271,7 +271,7 @@ export interface RulePort {
 }
 
 export interface CodexPort {
-  list(): CodexView
+  list(): Promise<CodexView>
   program(name: string): ProgramView | undefined
   version(name: string, version: number): SourceView | undefined
   check(

@@ -8,6 +8,9 @@ import { type Asked, useAsked } from '../parts/asked.ts'
 const TELLING = /^(program|context|rule|ghost)/
 const newest = computed(() => happenings.value.find(({ code }) => TELLING.test(code)))
 
+/** What is kept comes all at once. */
+const SOON_MS = 200
+
 /** What the gateway answers, asked again whenever it tells that something is otherwise. */
 export function useTold<T>(path: string): Asked<T> {
   const asked = useAsked<T>(path)
@@ -15,8 +18,12 @@ export function useTold<T>(path: string): Asked<T> {
   const last = newest.value
   const known = useRef(last)
   useEffect(() => {
-    if (known.current !== last) void again()
-    known.current = last
+    if (known.current === last) return
+    const timer = setTimeout(() => {
+      known.current = last
+      void again()
+    }, SOON_MS)
+    return () => clearTimeout(timer)
   }, [last, again])
   return asked
 }
