@@ -4,6 +4,7 @@ import * as v from 'valibot'
 import { own } from '../../shared/core/own.ts'
 import { MAIN_CONTEXT } from '../../shared/protocol/program-call.ts'
 import type { CodexOutcome } from '../core/effects.ts'
+import type { CodexDemand } from '../core/events.ts'
 import { rightOf } from './http-access.ts'
 import type { HttpPort } from './http-port.ts'
 import { askerOf, bodyOf } from './http-security-routes.ts'
@@ -32,17 +33,20 @@ const source = v.pipe(
 const checkSchema = v.strictObject({ source })
 const defineSchema = v.strictObject({
   source,
-  glyph: v.optional(v.pipe(v.string('must be text'), v.maxLength(16, 'is one character'))),
-  parent: v.optional(version),
+  glyph: v.exactOptional(v.pipe(v.string('must be text'), v.maxLength(16, 'is one character'))),
+  parent: v.exactOptional(version),
 })
 const useSchema = v.strictObject({
   version,
-  context: v.optional(v.pipe(v.string('must be text'), v.maxLength(64, 'is too long'))),
-  if_version: v.optional(version),
+  context: v.optional(
+    v.pipe(v.string('must be text'), v.maxLength(64, 'is too long')),
+    MAIN_CONTEXT,
+  ),
+  if_version: v.exactOptional(version),
 })
 const contextSchema = v.strictObject({
   programs: v.record(v.string(), version, 'must be an object of versions'),
-  if_version: v.optional(
+  if_version: v.exactOptional(
     v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(0)),
   ),
 })
@@ -69,84 +73,69 @@ export function registerCodexRoutes(app: FastifyInstance, port: HttpPort): void 
     if (checked.ok) return sendJson(reply, checked.value)
     return sendProblem(reply, problemOfRefusal(checked.refusal, undefined))
   })
-  app.put('/api/codex/:name', OPERATE, (request: NameRequest, reply) =>
-    define(port, request, reply),
+  const define = changes(
+    port,
+    defineSchema,
+    (name, wish) => ({ do: 'define', name, ...wish }),
+    (name, { version: made }) => {
+      const { number, hash } = codex.version(name, made)!
+      const { programs } = codex.context(MAIN_CONTEXT)
+      return { name, number, version: made, hash, current: own(programs, name) }
+    },
   )
-  app.post('/api/codex/:name/current', OPERATE, (request: NameRequest, reply) =>
-    use(port, request, reply),
+  app.put('/api/codex/:name', OPERATE, define)
+  // The inline patch.
+  const use = changes(
+    port,
+    useSchema,
+    (name, { version: wanted, context, ...guard }) => {
+      return { do: 'use', name, version: wanted, context, ...guarded(guard) }
+    },
+    (name, { version: used, isNew }, wish) => {
+      return { name, version: used, context: wish.context, changed: isNew }
+    },
   )
+  app.post('/api/codex/:name/current', OPERATE, use)
   app.get('/api/contexts/:name', READ, async ({ params: { name } }: NameRequest, reply) => {
     const context = codex.context(name)
     if (context.version > 0) return sendJson(reply, context)
     const detail = `there is no context "${name.slice(0, 32)}"`
     return sendProblem(reply, { status: 404, code: 'unknown-context', detail })
   })
-  app.put('/api/contexts/:name', OPERATE, (request: NameRequest, reply) =>
-    setContext(port, request, reply),
+  const setContext = changes(
+    port,
+    contextSchema,
+    (name, wish) => ({ do: 'set-context', name, programs: wish.programs, ...guarded(wish) }),
+    (name) => codex.context(name),
   )
+  app.put('/api/contexts/:name', OPERATE, setContext)
 }
 
-async function define(
+type Done = Extract<CodexOutcome, { ok: true }>
+
+/** What an operator wants of what the path names, as the body says it; `shown` is what he gets when it is done. */
+function changes<S extends v.GenericSchema>(
   port: HttpPort,
-  request: NameRequest,
-  reply: FastifyReply,
-): Promise<FastifyReply> {
-  const { name } = request.params
-  const wish = bodyOf(defineSchema, request, reply)
-  if (wish === undefined) return reply
-  const { glyph, parent } = wish
-  const outcome = await port.codex.demand(
-    {
-      ...{ do: 'define', name, source: wish.source },
-      ...(glyph === undefined ? {} : { glyph }),
-      ...(parent === undefined ? {} : { parent }),
-    },
-    askerIn(port, request),
-  )
-  if (!outcome.ok) return refuse(reply, outcome)
-  const made = port.codex.version(name, outcome.version)!
-  const { number, hash } = made
-  const { programs } = port.codex.context(MAIN_CONTEXT)
-  const shown = { name, number, version: outcome.version, hash, current: own(programs, name) }
-  return sendJson(reply.code(outcome.isNew ? 201 : 200), shown)
+  schema: S,
+  demandOf: (name: string, wish: v.InferOutput<S>) => CodexDemand,
+  shown: (name: string, done: Done, wish: v.InferOutput<S>) => object,
+): (request: NameRequest, reply: FastifyReply) => Promise<FastifyReply> {
+  return async (request, reply) => {
+    const { name } = request.params
+    const wish = bodyOf(schema, request, reply)
+    if (wish === undefined) return reply
+    const demand = demandOf(name, wish)
+    const outcome = await port.codex.demand(demand, askerIn(port, request))
+    if (!outcome.ok) return refuse(reply, outcome)
+    const isMade = demand.do === 'define' && outcome.isNew
+    return sendJson(reply.code(isMade ? 201 : 200), shown(name, outcome, wish))
+  }
 }
 
-/** The inline patch. */
-async function use(
-  port: HttpPort,
-  request: NameRequest,
-  reply: FastifyReply,
-): Promise<FastifyReply> {
-  const { name } = request.params
-  const wish = bodyOf(useSchema, request, reply)
-  if (wish === undefined) return reply
-  const { context = MAIN_CONTEXT, if_version: ifVersion } = wish
-  const outcome = await port.codex.demand(
-    {
-      ...{ do: 'use', name, version: wish.version, context },
-      ...(ifVersion === undefined ? {} : { ifVersion }),
-    },
-    askerIn(port, request),
-  )
-  if (!outcome.ok) return refuse(reply, outcome)
-  return sendJson(reply, { name, version: outcome.version, context, changed: outcome.isNew })
-}
-
-async function setContext(
-  port: HttpPort,
-  request: NameRequest,
-  reply: FastifyReply,
-): Promise<FastifyReply> {
-  const { name } = request.params
-  const wish = bodyOf(contextSchema, request, reply)
-  if (wish === undefined) return reply
-  const { programs, if_version: ifVersion } = wish
-  const outcome = await port.codex.demand(
-    { ...{ do: 'set-context', name, programs }, ...(ifVersion === undefined ? {} : { ifVersion }) },
-    askerIn(port, request),
-  )
-  if (!outcome.ok) return refuse(reply, outcome)
-  return sendJson(reply, port.codex.context(name))
+function guarded({ if_version: ifVersion }: { readonly if_version?: number }): {
+  readonly ifVersion?: number
+} {
+  return ifVersion === undefined ? {} : { ifVersion }
 }
 
 /** Where everybody is asked who he is. */
