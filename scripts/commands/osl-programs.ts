@@ -1,13 +1,16 @@
 /** Programs with a name: they are defined, made current, and looked at, in the codex of a gateway. */
+import { existsSync } from 'node:fs'
 import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { count } from '../../shared/core/count.ts'
 import type {
   CodexView,
   ProgramRowView,
   ProgramView,
+  SourceView,
   VersionView,
 } from '../../shared/protocol/codex-views.ts'
-import { usage } from '../fault.ts'
+import { calledBy, isProgramName, MAIN_CONTEXT } from '../../shared/protocol/program-call.ts'
+import { fault, usage } from '../fault.ts'
 import {
   type Asked,
   at,
@@ -28,8 +31,6 @@ interface Defined {
 }
 
 const HASH_SHOWN = 12
-/** What a task names where it names no other. */
-const MAIN = 'main'
 
 export function addProgramCommands(osl: CommandGroup): void {
   osl
@@ -51,7 +52,7 @@ async function define(
   name: string,
   file: string,
 ): Promise<number> {
-  const { glyph, parent } = asked.flags
+  const { glyph, parent, json: isJson = false } = asked.flags
   const source = await sourceIn(file, asked.streams)
   const body = {
     source,
@@ -67,9 +68,26 @@ async function define(
         : `and version ${current} is current: obelisk osl use ${name} ${version}`
     return say(asked, made, `${name}@${version} is there, ${next}`)
   } catch (error) {
-    const isInSource = error instanceof ObeliskError && error.errors.some(({ line }) => line)
-    if (!isInSource) throw error
+    const isTold = ({ line }: { line?: number }): boolean => line !== undefined || isJson
+    if (!(error instanceof ObeliskError && error.errors.some(isTold))) throw error
     return tell(asked, source, error.errors)
+  }
+}
+
+/** The version that is called so, or the current one of a program; nothing, where it is a file that is. */
+export async function versionCalled(asked: Asked, called: string): Promise<SourceView | undefined> {
+  const any = { nameOf: (name: string) => name, names: [], glyphs: [] }
+  const { name, version } = calledBy(called, any) ?? {}
+  if (name === undefined || !isProgramName(name) || existsSync(called)) return undefined
+  const { gateway } = asked
+  try {
+    const { versions } = await gateway.json<ProgramView>({ path: at`/api/codex/${name}` })
+    const current = versions.find((one) => one.current_in.includes(MAIN_CONTEXT))
+    const wanted = String(version ?? current?.version)
+    return await gateway.json<SourceView>({ path: at`/api/codex/${name}/${wanted}` })
+  } catch (error) {
+    if (!(error instanceof ObeliskError && error.code === 'unknown-program')) throw error
+    throw fault('unreadable', `${called} is not there: neither a file nor a program of the codex`)
   }
 }
 
@@ -85,7 +103,7 @@ async function use(
     ...(ifVersion === undefined ? {} : { if_version: versionIn(ifVersion, '--if-version') }),
   }
   const answer = await demand<object>(asked.gateway, 'POST', at`/api/codex/${name}/current`, body)
-  return say(asked, answer, `${name}@${version} is current in ${context ?? MAIN}`)
+  return say(asked, answer, `${name}@${version} is current in ${context ?? MAIN_CONTEXT}`)
 }
 
 async function log(asked: Asked, name: string): Promise<number> {
@@ -117,7 +135,7 @@ async function list(asked: Asked): Promise<number> {
       { title: 'TAKES', text: (one) => one.parameters.map((name) => `$${name}`).join(' ') },
     ])
     const others = contexts
-      .filter(({ name }) => name !== MAIN)
+      .filter(({ name }) => name !== MAIN_CONTEXT)
       .map(({ name, programs: named }) => {
         const versions = Object.entries(named).map(([program, version]) => `${program}@${version}`)
         return `context ${name}: ${versions.join(' ')}\n`

@@ -9,6 +9,8 @@ import { explain as explained } from '../../shared/osl/explain.ts'
 import { OslError, type OslProblem } from '../../shared/osl/osl-problems.ts'
 import { type Spelling, spell } from '../../shared/osl/spelling.ts'
 import { verify } from '../../shared/osl/verifier.ts'
+import type { CheckedView } from '../../shared/protocol/codex-views.ts'
+import { calledName } from '../../shared/protocol/program-call.ts'
 import type { RingView } from '../../shared/protocol/views.ts'
 import { usage } from '../fault.ts'
 import {
@@ -21,7 +23,7 @@ import {
 } from './command-place.ts'
 import { COLUMNS_OF_CODEX, codexRows } from './osl-codex.ts'
 import { fieldsIn, inFlags, type LocalFlags, runHere, sizeIn } from './osl-local.ts'
-import { addProgramCommands } from './osl-programs.ts'
+import { addProgramCommands, versionCalled } from './osl-programs.ts'
 import { addRuleCommands } from './osl-rules.ts'
 import { placed, sourceIn, tell } from './osl-told.ts'
 import { rowLines, table } from './streams.ts'
@@ -50,8 +52,10 @@ export function addOslCommands(obelisk: CommandGroup): void {
     .option('--fields <name:type,…>', FIELDS)
     .option('--grid <WxH>', GRID)
   osl
-    .asks('explain <file>', explain)
-    .description('show the microglyphs of a program and what they cost; - is the standard input')
+    .asks('explain <program>', explain)
+    .description(
+      'show the microglyphs of a program and what they cost: of a file, of - the standard input, or of name[@version] in the codex',
+    )
     .option('--fields <name:type,…>', FIELDS)
     .option('--grid <WxH>', GRID)
   osl
@@ -83,7 +87,7 @@ export function addOslCommands(obelisk: CommandGroup): void {
 }
 
 async function check(asked: Asked<GridFlags>, file: string): Promise<number> {
-  const looked = await look(asked, file)
+  const looked = await look(asked, await sourceIn(file, asked.streams))
   if (typeof looked === 'number') return looked
   const { parameters, explanation } = looked
   const { microglyphs, ...facts } = explanation
@@ -98,12 +102,17 @@ async function check(asked: Asked<GridFlags>, file: string): Promise<number> {
   return show(asked, answer, `${words.join(', ')}\n`)
 }
 
-async function explain(asked: Asked<GridFlags>, file: string): Promise<number> {
-  const looked = await look(asked, file)
+async function explain(asked: Asked<GridFlags>, called: string): Promise<number> {
+  const named = asked.flags.fields === undefined ? await versionCalled(asked, called) : undefined
+  // One that the gateway cannot compile any more has problems here, too.
+  const looked = named?.explained
+    ? explanationOf(named.explained)
+    : await look(asked, named?.source ?? (await sourceIn(called, asked.streams)))
   if (typeof looked === 'number') return looked
   const { parameters, explanation } = looked
   const { kind, hash, microglyphs, cost, reach, bytes } = explanation
-  return show(asked, { ...explanation, parameters }, () => {
+  const what = named && { name: named.name, version: named.version, source: named.source }
+  return show(asked, { ...what, ...explanation, parameters }, () => {
     const lines = table(
       asked.streams,
       [...microglyphs.entries()],
@@ -114,6 +123,7 @@ async function explain(asked: Asked<GridFlags>, file: string): Promise<number> {
       ],
     )
     const rows = rowLines(12, [
+      ...(named === undefined ? [] : [['program', calledName(named)] as const]),
       ['kind', kind],
       ['cost', `${count(cost, 'unit')} a cell`],
       ['reach', reach === 0 ? 'the cell itself' : count(reach, 'cell')],
@@ -127,9 +137,12 @@ async function explain(asked: Asked<GridFlags>, file: string): Promise<number> {
   })
 }
 
+function explanationOf({ parameters, ...explanation }: CheckedView) {
+  return { parameters, explanation }
+}
+
 /** What becomes of a program on the grid that is meant; the exit code, where it is none and that was told. */
-async function look(asked: Asked<GridFlags>, file: string) {
-  const source = await sourceIn(file, asked.streams)
+async function look(asked: Asked<GridFlags>, source: string) {
   const grid = await gridOf(asked)
   const made = compile(source, grid)
   if (!made.ok) return tell(asked, source, placed(source, made.problems))

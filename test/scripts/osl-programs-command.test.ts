@@ -69,3 +69,42 @@ t.test('what is wrong is drawn where it stands, or said', async (t) => {
   t.match(await osl(['use', 'heat', 'two']), { code: 2, err: /not the number of a version/ })
   t.match(await osl(['log', 'heat']), { code: 1, err: /no program "heat"/ })
 })
+
+t.test('a version of the codex is explained by its name', async (t) => {
+  const osl = await place(t)
+  await osl(['define', 'heat', '-'], 'value = value + $step')
+  await osl(['define', 'heat', '-'], 'return most = max(value)')
+  const current = await osl(['explain', 'heat'])
+  t.match(current, { code: 0, err: '' })
+  t.match(current.out, /COST +MICROGLYPH\n.*program +heat@1\nkind +write\n/s)
+  t.match(current.out, /parameters +\$step\n/)
+  t.match((await osl(['explain', 'heat@2'])).out, /program +heat@2\nkind +read\n/)
+  t.match(JSON.parse((await osl(['explain', 'heat@2', '--json'])).out), {
+    ...{ name: 'heat', version: 2, source: 'return most = max(value)', kind: 'read' },
+    ...{ parameters: [], reach: 0, microglyphs: [{ cost: 2 }, { cost: 6 }] },
+  })
+  t.match(await osl(['explain', 'heat@3']), { code: 1, err: /no version "3" of heat/ })
+  t.match(await osl(['explain', 'hot']), { code: 66, err: /neither a file nor a program/ })
+  t.match(await osl(['explain', 'hot.osl']), { code: 66, err: /hot\.osl is not there/ })
+})
+
+t.test('every command prints JSON, and what is wrong with a program as JSON', async (t) => {
+  const osl = await place(t)
+  for (const argv of [
+    ['define', 'heat', '-'],
+    ['use', 'heat', '1'],
+    ['explain', 'heat'],
+    ...[['log', 'heat'], ['ls'], ['rules'], ['glyphs']],
+    ...[
+      ['check', '-'],
+      ['explain', '-'],
+    ],
+  ]) {
+    const { code, out, err } = await osl([...argv, '--json'], 'value = value + 1')
+    t.strictSame([code, err], [0, ''], argv.join(' '))
+    t.type(JSON.parse(out), 'object', argv.join(' '))
+  }
+  const named = await osl(['define', 'let', '-', '--json'], 'value = 1')
+  t.match(JSON.parse(named.out), { problems: [{ message: /has a meaning already/ }] })
+  t.match(named, { code: 1, err: '' })
+})
