@@ -1,12 +1,9 @@
 /** What the HTTP door asks of the codex, answered by the coordinator's codex and by the driver. */
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { assert } from '../shared/core/assert.ts'
 import { own } from '../shared/core/own.ts'
-import type { Field } from '../shared/grid/fields.ts'
-import type { Compiled } from '../shared/osl/compiler.ts'
+import type { SoundSource } from '../shared/osl/checked-source.ts'
 import { explain } from '../shared/osl/explain.ts'
-import { verify } from '../shared/osl/verifier.ts'
 import type {
   CheckedView,
   CodexView,
@@ -27,14 +24,12 @@ import type { GatewayDriver } from './driver.ts'
 
 export class CodexCalls implements CodexPort {
   readonly #codex: Codex
-  readonly #fields: readonly Field[]
   readonly #driver: Pick<GatewayDriver, 'codex'>
   /** Units a cell. A list names more programs than stay compiled. */
   readonly #costs = new WeakMap<ProgramRecord, number | null>()
 
-  constructor(codex: Codex, fields: readonly Field[], driver: Pick<GatewayDriver, 'codex'>) {
+  constructor(codex: Codex, driver: Pick<GatewayDriver, 'codex'>) {
     this.#codex = codex
-    this.#fields = fields
     this.#driver = driver
   }
 
@@ -71,14 +66,14 @@ export class CodexCalls implements CodexPort {
     if (record === undefined) return undefined
     const { source } = record
     const compiled = this.#codex.compiled(record)
-    const explained = compiled.ok ? this.#explained(compiled.value) : null
-    return { ...this.#versionOf(record), source, explained }
+    const shown = compiled.ok ? explained(compiled.value) : null
+    return { ...this.#versionOf(record), source, explained: shown }
   }
 
   check(source: string): ReturnType<CodexPort['check']> {
     const compiled = this.#codex.compile(source)
     return compiled.ok
-      ? { ok: true, value: this.#explained(compiled.value) }
+      ? { ok: true, value: explained(compiled.value) }
       : { ok: false, refusal: refusalOf(compiled.problems) }
   }
 
@@ -113,7 +108,7 @@ export class CodexCalls implements CodexPort {
     let cost = this.#costs.get(record)
     if (cost === undefined) {
       const compiled = this.#codex.compile(record.source)
-      cost = compiled.ok ? this.#explained(compiled.value).cost : null
+      cost = compiled.ok ? explained(compiled.value).cost : null
       this.#costs.set(record, cost)
     }
     return cost
@@ -133,13 +128,11 @@ export class CodexCalls implements CodexPort {
       current_in: naming.map(([context]) => context),
     }
   }
+}
 
-  #explained({ program, parameters }: Compiled): CheckedView {
-    const sound = verify(program, this.#fields.length)
-    assert(sound.ok, 'what the compiler makes is sound')
-    const names = this.#fields.map(({ name }) => name)
-    return { ...explain(program, sound, names, parameters), parameters: [...parameters.keys()] }
-  }
+function explained({ program, parameters, sound, fields }: SoundSource): CheckedView {
+  const names = fields.map(({ name }) => name)
+  return { ...explain(program, sound, names, parameters), parameters: [...parameters.keys()] }
 }
 
 function glyphOf(glyph: string | null): { glyph?: string } {

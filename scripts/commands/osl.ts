@@ -2,13 +2,12 @@
 import { type Fault, ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { count } from '../../shared/core/count.ts'
 import type { Field } from '../../shared/grid/fields.ts'
-import { READS_NO_NEIGHBOURS } from '../../shared/operations/program.ts'
 import { PROGRAM } from '../../shared/operations/program-about.ts'
-import { compile, type OslGrid } from '../../shared/osl/compiler.ts'
+import { compileSound } from '../../shared/osl/checked-source.ts'
+import type { OslGrid } from '../../shared/osl/compiler.ts'
 import { explain as explained } from '../../shared/osl/explain.ts'
-import { OslError, type OslProblem } from '../../shared/osl/osl-problems.ts'
+import type { OslProblem } from '../../shared/osl/osl-problems.ts'
 import { type Spelling, spell } from '../../shared/osl/spelling.ts'
-import { verify } from '../../shared/osl/verifier.ts'
 import type { CheckedView } from '../../shared/protocol/codex-views.ts'
 import { calledName } from '../../shared/protocol/program-call.ts'
 import type { RingView } from '../../shared/protocol/views.ts'
@@ -38,8 +37,6 @@ type RunFlags = LocalFlags &
 const GRID_DEFAULT = '1024x1024'
 const FIELDS = 'the fields, instead of asking the gateway'
 const GRID = `how large it is, with --fields (default: ${GRID_DEFAULT})`
-
-const WHOLE = { at: 0, length: 1 }
 
 export function addOslCommands(obelisk: CommandGroup): void {
   const osl = obelisk.group(
@@ -144,18 +141,9 @@ function explanationOf({ parameters, ...explanation }: CheckedView) {
 /** What becomes of a program on the grid that is meant; the exit code, where it is none and that was told. */
 async function look(asked: Asked<GridFlags>, source: string) {
   const grid = await gridOf(asked)
-  const made = compile(source, grid)
+  const made = compileSound(source, grid)
   if (!made.ok) return tell(asked, source, placed(source, made.problems))
-  const { program, parameters } = made.compiled
-  const sound = verify(program, grid.fields.length)
-  if (!sound.ok) {
-    const { problem } = new OslError('osl-too-large', `it is too large: ${sound.message}`, WHOLE)
-    return tell(asked, source, placed(source, [problem]))
-  }
-  if (sound.kind === 'read' && sound.reach > 0) {
-    const { problem } = new OslError('osl-radius', READS_NO_NEIGHBOURS, WHOLE)
-    return tell(asked, source, placed(source, [problem]))
-  }
+  const { program, parameters, sound } = made.compiled
   const names = grid.fields.map(({ name }) => name)
   const explanation = explained(program, sound, names, parameters)
   return { parameters: [...parameters.keys()], explanation }

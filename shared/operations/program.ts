@@ -6,6 +6,7 @@ import * as v from 'valibot'
 import { own } from '../core/own.ts'
 import type { Region } from '../grid/geometry.ts'
 import { bind } from '../osl/bound-program.ts'
+import { READS_NO_NEIGHBOURS } from '../osl/checked-source.ts'
 import { REACH_MAX } from '../osl/codex.ts'
 import { type Compiled, compile } from '../osl/compiler.ts'
 import { type OslProblem, placeOf } from '../osl/osl-problems.ts'
@@ -37,8 +38,6 @@ const CLASS_BYTES_MAX = 960 * 1024
 /** Of a task that reads neighbours: what lies around them goes through the gateway, and is kept with the write. */
 export const NEAR_TILES_MAX = 4096
 const EDGE_BYTES_MAX = 16 * 1024 * 1024
-
-export const READS_NO_NEIGHBOURS = 'only a program that sets fields can read neighbours'
 
 /** What a result says of the program that made it. */
 export interface ProgramFacts {

@@ -9,7 +9,8 @@ import { LatestMap } from '../../../shared/core/latest-map.ts'
 import { didYouMean } from '../../../shared/core/near-match.ts'
 import { own } from '../../../shared/core/own.ts'
 import { problemOf } from '../../../shared/operations/program.ts'
-import { type Compiled, compile, type OslGrid } from '../../../shared/osl/compiler.ts'
+import { compileSound, type SoundSource } from '../../../shared/osl/checked-source.ts'
+import type { OslGrid } from '../../../shared/osl/compiler.ts'
 import { hashOfProgram } from '../../../shared/osl/program.ts'
 import type { Parsed, Problem } from '../../../shared/protocol/problems.ts'
 import {
@@ -89,7 +90,7 @@ export class Codex implements ProgramNames {
   readonly #byGlyph = new Map<string, string>()
   readonly #contexts = new Map<string, ContextRecord>()
   readonly #damaged = new Set<ProgramRecord>()
-  readonly #compiled = new LatestMap<ProgramRecord, Compiled>(COMPILED_MAX)
+  readonly #compiled = new LatestMap<ProgramRecord, SoundSource>(COMPILED_MAX)
   #sourceBytes = 0
 
   constructor(grid: OslGrid) {
@@ -182,7 +183,7 @@ export class Codex implements ProgramNames {
     return failed('op', 'program-damaged', message)
   }
 
-  compiled(record: ProgramRecord): Parsed<Compiled> {
+  compiled(record: ProgramRecord): Parsed<SoundSource> {
     const known = this.#compiled.get(record)
     if (known !== undefined) return { ok: true, value: known }
     const compiled = this.compile(record.source, 'op')
@@ -190,8 +191,8 @@ export class Codex implements ProgramNames {
     return compiled
   }
 
-  compile(source: string, path = 'source'): Parsed<Compiled> {
-    const result = compile(source, this.#grid)
+  compile(source: string, path = 'source'): Parsed<SoundSource> {
+    const result = compileSound(source, this.#grid)
     if (result.ok) return { ok: true, value: result.compiled }
     return { ok: false, problems: result.problems.map((one) => problemOf(source, one, path)) }
   }

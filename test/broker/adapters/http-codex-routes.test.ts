@@ -133,3 +133,17 @@ t.test('a context is set as a whole', async (t) => {
   t.match(await put({ programs: {} }), { status: 200, body: { version: 0, programs: {} } })
   t.match(await ask('GET', '/api/contexts/winter'), { status: 404 })
 })
+
+t.test('what compiles and is too large is refused before it can be found in the way', async (t) => {
+  const ask = await door(t)
+  const more = (last: number): string => `value = atan2(atan2(value, ${last}), value)`
+  const source = Array.from({ length: 40 }, (_, index) => more(index)).join('\n')
+  const refused = { errors: [{ code: 'osl-too-large', path: 'source', line: 1, column: 1 }] }
+  t.match(await ask('POST', '/api/codex/check', { source }), { status: 422, body: refused })
+  t.match(await ask('PUT', '/api/codex/heat', { source }), { status: 422, body: refused })
+  const neighbours = { source: 'return most = max(value[1, 0])' }
+  t.match(await ask('PUT', '/api/codex/heat', neighbours), {
+    ...{ status: 422, body: { errors: [{ code: 'osl-radius' }] } },
+  })
+  t.match(await ask('GET', '/api/codex'), { status: 200, body: { programs: [] } })
+})
