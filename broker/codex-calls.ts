@@ -71,7 +71,7 @@ export class CodexCalls implements CodexPort {
   }
 
   check(source: string): ReturnType<CodexPort['check']> {
-    const compiled = this.#codex.compile(source)
+    const compiled = this.#codex.compile({ source })
     return compiled.ok
       ? { ok: true, value: explained(compiled.value) }
       : { ok: false, refusal: refusalOf(compiled.problems) }
@@ -90,11 +90,12 @@ export class CodexCalls implements CodexPort {
     const version = this.#codex.currentOf(name, MAIN_CONTEXT)!
     const latest = this.#codex.versionsOf(name).at(-1)!
     const current = this.#currentOf(name)
-    const { kind, parameters, hash, by, ts } = current
+    const { kind, columns, parameters, hash, by, ts } = current
     return {
       ...{ name, number: latest.number },
       ...glyphOf(latest.glyph),
       ...{ version, latest: latest.version, kind, parameters, hash },
+      ...columnsOf(columns),
       ...{ cost: this.#costOf(current), by, ts },
     }
   }
@@ -107,7 +108,7 @@ export class CodexCalls implements CodexPort {
   #costOf(record: ProgramRecord): number | null {
     let cost = this.#costs.get(record)
     if (cost === undefined) {
-      const compiled = this.#codex.compile(record.source)
+      const compiled = this.#codex.compile(record)
       cost = compiled.ok ? explained(compiled.value).cost : null
       this.#costs.set(record, cost)
     }
@@ -116,6 +117,7 @@ export class CodexCalls implements CodexPort {
 
   #versionOf(record: ProgramRecord): VersionView {
     const { name, version, number, glyph, kind, parameters, hash, parent, by, ts, chain } = record
+    const { columns } = record
     const naming = this.#codex.contexts.filter(
       ([, { programs }]) => own(programs, name) === version,
     )
@@ -123,6 +125,7 @@ export class CodexCalls implements CodexPort {
       ...{ name, version, number },
       ...glyphOf(glyph),
       ...{ kind, parameters, hash, parent, by, ts },
+      ...columnsOf(columns),
       chain: Buffer.from(chain).toString('hex'),
       verified: !this.#codex.isDamaged(record),
       current_in: naming.map(([context]) => context),
@@ -137,4 +140,8 @@ function explained({ program, parameters, sound, fields }: SoundSource): Checked
 
 function glyphOf(glyph: string | null): { glyph?: string } {
   return glyph === null ? {} : { glyph }
+}
+
+function columnsOf(columns: string | undefined): { columns?: string } {
+  return columns === undefined ? {} : { columns }
 }

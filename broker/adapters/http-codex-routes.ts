@@ -33,6 +33,7 @@ const source = v.pipe(
 const checkSchema = v.strictObject({ source })
 const defineSchema = v.strictObject({
   source,
+  columns: v.exactOptional(v.pipe(v.string('must be text'), v.maxLength(4096, 'is too long'))),
   glyph: v.exactOptional(v.pipe(v.string('must be text'), v.maxLength(16, 'is one character'))),
   parent: v.exactOptional(version),
 })

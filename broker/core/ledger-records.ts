@@ -288,6 +288,8 @@ export interface ProgramRecord {
   readonly glyph: string | null
   readonly source: string
   readonly kind: 'write' | 'read'
+  /** Of one over items: what a record has. */
+  readonly columns?: string
   /** In the order in which the source has them, without `$`. */
   readonly parameters: readonly string[]
   /** The version that it was made from. */

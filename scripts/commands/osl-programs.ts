@@ -36,6 +36,7 @@ export function addProgramCommands(osl: CommandGroup): void {
   osl
     .asks('define <name> <file>', define)
     .description('give a program a name; of one that is there, make another version')
+    .option('--columns <name:type,…>', 'of a program over items: what a record has')
     .option('--glyph <glyph>', 'a sign that tasks may name it by, too')
     .option('--parent <version>', 'the version that it was made from (default: the current one)')
   osl
@@ -48,14 +49,15 @@ export function addProgramCommands(osl: CommandGroup): void {
 }
 
 async function define(
-  asked: Asked<Flags<'glyph' | 'parent'>>,
+  asked: Asked<Flags<'columns' | 'glyph' | 'parent'>>,
   name: string,
   file: string,
 ): Promise<number> {
-  const { glyph, parent, json: isJson = false } = asked.flags
+  const { columns, glyph, parent, json: isJson = false } = asked.flags
   const source = await sourceIn(file, asked.streams)
   const body = {
     source,
+    ...(columns === undefined ? {} : { columns }),
     ...(glyph === undefined ? {} : { glyph }),
     ...(parent === undefined ? {} : { parent: versionIn(parent, '--parent') }),
   }
@@ -106,6 +108,10 @@ async function use(
   return say(asked, answer, `${name}@${version} is current in ${context ?? MAIN_CONTEXT}`)
 }
 
+function kindOf({ kind, columns }: Pick<VersionView, 'kind' | 'columns'>): string {
+  return columns === undefined ? kind : 'items'
+}
+
 async function log(asked: Asked, name: string): Promise<number> {
   const program = await asked.gateway.json<ProgramView>({ path: at`/api/codex/${name}` })
   return show(asked, program, () =>
@@ -114,7 +120,7 @@ async function log(asked: Asked, name: string): Promise<number> {
       { title: 'FROM', text: ({ parent }) => String(parent ?? ''), isNumber: true },
       { title: 'WHEN', text: ({ ts }) => when(ts) },
       { title: 'BY', text: ({ by }) => printable(by ?? '') },
-      { title: 'KIND', text: ({ kind }) => kind },
+      { title: 'KIND', text: kindOf },
       { title: 'HASH', text: ({ hash }) => hash.slice(0, HASH_SHOWN) },
       { title: 'CURRENT IN', text: (one) => one.current_in.join(' ') },
       { title: 'VERIFIED', text: ({ verified }) => (verified ? 'yes' : 'NO') },
@@ -131,7 +137,7 @@ async function list(asked: Asked): Promise<number> {
       { title: 'GLYPH', text: ({ glyph = '' }) => glyph },
       { title: 'CURRENT', text: ({ version }) => String(version), isNumber: true },
       { title: 'NEWEST', text: ({ latest }) => String(latest), isNumber: true },
-      { title: 'KIND', text: ({ kind }) => kind },
+      { title: 'KIND', text: kindOf },
       { title: 'TAKES', text: (one) => one.parameters.map((name) => `$${name}`).join(' ') },
     ])
     const others = contexts

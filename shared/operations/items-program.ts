@@ -1,14 +1,21 @@
 /**
- * `program` over items instead of a region: what it asks for is checked and bound here, on the gateway; what goes on is
- * the operation that runs it (osl-items.ts).
+ * Programs over items instead of a region: what a `program` asks for, or one of the codex, is checked and bound here, on
+ * the gateway; what goes on is the operation that runs it (osl-items.ts).
  */
 import { own } from '../core/own.ts'
-import { formatFields, parseFields } from '../grid/fields.ts'
+import { type Field, formatFields, parseFields } from '../grid/fields.ts'
+import type { Region } from '../grid/geometry.ts'
+import type { SoundSource } from '../osl/checked-source.ts'
 import { isPlainObject, type Parsed, PROBLEMS_MAX, type Problem } from '../protocol/problems.ts'
 import type { GridContext, Wire } from './operation.ts'
 import { type ItemsProgramArgs, misfitOfItems, recordBytes } from './osl-items.ts'
 import { OSL_ITEMS, type ProgramArgs, programOf } from './osl-program.ts'
-import { type ProgramLimits, parseProgram, type ResolvedProgram } from './program.ts'
+import {
+  type ProgramLimits,
+  parseProgram,
+  type ResolvedProgram,
+  resolveCompiled,
+} from './program.ts'
 
 /** `count` is how many items there are. */
 export function parseItemsProgram(
@@ -19,8 +26,38 @@ export function parseItemsProgram(
 ): Parsed<ResolvedProgram> {
   if (!isPlainObject(input)) return parseProgram(input, undefined, context, limits)
   const { columns: _, ...rest } = input
-  const columns = own(input, 'columns')
-  const path = 'args.columns'
+  const fields = columnsIn(own(input, 'columns'), 'args.columns')
+  if (!fields.ok) return fields
+  const region = rowOf(count)
+  const within = { ...context, fields: fields.value }
+  const resolved = parseProgram(rest, region, within, limits)
+  return resolved.ok ? overItems(resolved.value, fields.value) : resolved
+}
+
+/** One of the codex, written for records with these columns. */
+export function resolveItemsCompiled(
+  compiled: SoundSource,
+  asked: {
+    readonly values: Readonly<Record<string, unknown>>
+    readonly steps: number
+    readonly count: number
+  },
+  context: GridContext,
+  limits: ProgramLimits,
+): Parsed<ResolvedProgram> {
+  const { fields } = compiled
+  const within = { ...context, fields }
+  const resolved = resolveCompiled(compiled, asked, rowOf(asked.count), within, limits)
+  return resolved.ok ? overItems(resolved.value, fields) : resolved
+}
+
+/** What the bounds of a task know items by. */
+function rowOf(count: number): Region {
+  return { x: 0, y: 0, w: count, h: 1 }
+}
+
+/** What a record has, as text like `amount:f64,nonce:i32`. */
+export function columnsIn(columns: unknown, path: string): Parsed<readonly Field[]> {
   if (typeof columns !== 'string') {
     const message = `${path} must name the columns of a record, as in "amount:f64,nonce:i32"`
     return columns === undefined
@@ -34,11 +71,13 @@ export function parseItemsProgram(
     }))
     return { ok: false, problems: problems.slice(0, PROBLEMS_MAX) }
   }
-  const { fields } = parsed
-  const region = { x: 0, y: 0, w: count, h: 1 }
-  const resolved = parseProgram(rest, region, { ...context, fields }, limits)
-  if (!resolved.ok) return resolved
-  const { args, facts } = resolved.value
+  return { ok: true, value: parsed.fields }
+}
+
+function overItems(
+  { args, facts }: ResolvedProgram,
+  fields: readonly Field[],
+): Parsed<ResolvedProgram> {
   const misfit = misfitOfItems(programOf(args, fields.length))
   if (misfit !== undefined) {
     return { ok: false, problems: [{ path: 'args', code: 'not-allowed', message: misfit }] }
@@ -56,7 +95,7 @@ export function strangeRecords(args: Wire, values: readonly Uint8Array[]): Probl
     if (problems.length >= PROBLEMS_MAX) break
     if (length === bytes) continue
     const path = `items[${index}].data`
-    const message = `${path} has ${length} bytes, a record of args.columns has ${bytes}`
+    const message = `${path} has ${length} bytes, a record of its columns has ${bytes}`
     problems.push({ path, code: 'wrong-count', message })
   }
   return problems

@@ -21,6 +21,7 @@ export interface ProgramRowView {
   readonly latest: number
   /** Those of the current one. */
   readonly kind: 'write' | 'read'
+  readonly columns?: string
   readonly parameters: readonly string[]
   readonly hash: string
   /** Units a cell; null where this gateway cannot compile it any more. */
@@ -43,6 +44,8 @@ export interface VersionView {
   readonly number: number
   readonly glyph?: string
   readonly kind: 'write' | 'read'
+  /** Of one over items: what a record has. */
+  readonly columns?: string
   readonly parameters: readonly string[]
   readonly hash: string
   readonly parent: number | null

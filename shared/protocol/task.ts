@@ -169,7 +169,7 @@ export function checkSubmission(input: unknown, context: TaskContext): Submissio
   const box = asked.ok && boxOf(operation, asked.value.args, context)
   const over = parseExtent(operation, loose, box || checked.region, problems)
   if (!asked.ok) problems.push(...asked.problems)
-  else if (operation === oslItems && over?.items !== undefined) {
+  else if (operation === oslItems && over?.items !== undefined && !asked.value.call) {
     problems.push(...strangeRecords(asked.value.args, over.items.values))
   }
   if (!shape.ok || !asked.ok || over === undefined || problems.length > 0) return fail(problems)
@@ -219,8 +219,8 @@ function operationNamed(
   { items }: Record<string, unknown>,
   context: TaskContext,
 ): Operation | undefined {
-  if (name === PROGRAM && items !== undefined) return oslItems
   const isProgram = name === PROGRAM || programCalled(name, context) !== undefined
+  if (isProgram && items !== undefined) return oslItems
   return isProgram ? findOperation(OSL_WRITE) : findTaskOperation(name)
 }
 
@@ -247,7 +247,7 @@ interface Asked extends Pick<TaskBody, 'op' | 'args' | 'program'> {
 
 /**
  * Checks the arguments against the region that was asked for, even where it leaves the grid. Those of a program that is
- * named are checked against it when its version is found.
+ * named are checked against it, or against the items, when its version is found.
  */
 function parseArgs(
   operation: Operation,

@@ -108,3 +108,12 @@ t.test('every command prints JSON, and what is wrong with a program as JSON', as
   t.match(JSON.parse(named.out), { problems: [{ message: /has a meaning already/ }] })
   t.match(named, { code: 1, err: '' })
 })
+
+t.test('a program over items has columns', async (t) => {
+  const osl = await place(t)
+  const columns = ['--columns', 'amount:f64,nonce:i32']
+  t.match(await osl(['define', 'sums', '-', ...columns], 'return all = sum(amount)'), { code: 0 })
+  t.match((await osl(['ls'])).out, /\nsums +1 +1 +items/)
+  t.match((await osl(['log', 'sums'])).out, / items +/)
+  t.match(JSON.parse((await osl(['explain', 'sums', '--json'])).out), { kind: 'read', cost: 8 })
+})

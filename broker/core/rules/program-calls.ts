@@ -2,9 +2,15 @@
  * What a task runs that names a program of the codex: the version that is meant at this moment, bound to the numbers of
  * the task. From then on it is a task like any other, whatever becomes of the codex.
  */
-import { OSL_COST_MAX, resolveCompiled } from '../../../shared/operations/program.ts'
-import type { Parsed } from '../../../shared/protocol/problems.ts'
-import { calledName } from '../../../shared/protocol/program-call.ts'
+import { resolveItemsCompiled, strangeRecords } from '../../../shared/operations/items-program.ts'
+import {
+  OSL_COST_MAX,
+  type ResolvedProgram,
+  resolveCompiled,
+} from '../../../shared/operations/program.ts'
+import type { SoundSource } from '../../../shared/osl/checked-source.ts'
+import type { Parsed, Problem } from '../../../shared/protocol/problems.ts'
+import { calledName, type ProgramCall } from '../../../shared/protocol/program-call.ts'
 import type { Submission, TaskBody, TaskContext } from '../../../shared/protocol/task.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 
@@ -18,10 +24,12 @@ export function resolveCall(
   if (!found.ok) return found
   const compiled = codex.compiled(found.value)
   if (!compiled.ok) return compiled
-  const grid: TaskContext = options.grid
-  const limits = { costMax: grid.oslCostMax ?? OSL_COST_MAX }
-  const asked = { values: call.with, steps: call.steps ?? 1 }
-  const resolved = resolveCompiled(compiled.value, asked, body.region, grid, limits)
+  const isOverItems = found.value.columns !== undefined
+  const misplaced = faultOfExtent(calledName(found.value), isOverItems, body)
+  if (misplaced !== undefined) return { ok: false, problems: [misplaced] }
+  const resolved = isOverItems
+    ? resolveOverItems(compiled.value, call, body, options.grid)
+    : resolveOverCells(compiled.value, call, body, options.grid)
   if (!resolved.ok) return resolved
   const { op, args, facts } = resolved.value
   const { context } = call
@@ -33,4 +41,42 @@ export function resolveCall(
     cost: facts.cost,
   }
   return { ok: true, value: { ...body, op, args, program } }
+}
+
+function faultOfExtent(
+  name: string,
+  isOverItems: boolean,
+  { items }: TaskBody,
+): Problem | undefined {
+  if (isOverItems === (items !== undefined)) return undefined
+  return isOverItems
+    ? { path: 'items', code: 'missing', message: `${name} runs over items, and there are none` }
+    : { path: 'items', code: 'not-allowed', message: `${name} runs over a region, not over items` }
+}
+
+function limitsOf({ oslCostMax = OSL_COST_MAX }: TaskContext): { costMax: number } {
+  return { costMax: oslCostMax }
+}
+
+function resolveOverCells(
+  compiled: SoundSource,
+  { with: values, steps = 1 }: ProgramCall,
+  { region }: TaskBody,
+  grid: TaskContext,
+): Parsed<ResolvedProgram> {
+  return resolveCompiled(compiled, { values, steps }, region, grid, limitsOf(grid))
+}
+
+function resolveOverItems(
+  compiled: SoundSource,
+  { with: values, steps = 1 }: ProgramCall,
+  { items }: TaskBody,
+  grid: TaskContext,
+): Parsed<ResolvedProgram> {
+  const records = items?.values ?? []
+  const asked = { values, steps, count: records.length }
+  const resolved = resolveItemsCompiled(compiled, asked, grid, limitsOf(grid))
+  if (!resolved.ok) return resolved
+  const strange = strangeRecords(resolved.value.args, records)
+  return strange.length > 0 ? { ok: false, problems: strange } : resolved
 }

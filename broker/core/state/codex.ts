@@ -8,8 +8,7 @@
 import { LatestMap } from '../../../shared/core/latest-map.ts'
 import { didYouMean } from '../../../shared/core/near-match.ts'
 import { own } from '../../../shared/core/own.ts'
-import { problemOf } from '../../../shared/operations/program.ts'
-import { compileSound, type SoundSource } from '../../../shared/osl/checked-source.ts'
+import type { SoundSource } from '../../../shared/osl/checked-source.ts'
 import type { OslGrid } from '../../../shared/osl/compiler.ts'
 import { hashOfProgram } from '../../../shared/osl/program.ts'
 import type { Parsed, Problem } from '../../../shared/protocol/problems.ts'
@@ -28,6 +27,7 @@ import type {
 } from '../ledger-records.ts'
 import { chainOf, isVerified, LINEAGE_START } from './lineage.ts'
 import { faultOfGlyph, faultOfName } from './program-names.ts'
+import { compileWritten, type WrittenProgram } from './written-program.ts'
 
 /** Those below are of the language and of the operations. */
 const FIRST_NUMBER = 64
@@ -43,6 +43,8 @@ const COMPILED_MAX = 64
 export interface ProgramWish {
   readonly name: string
   readonly source: string
+  /** Of one over items: what a record has, as `amount:f64,nonce:i32`. */
+  readonly columns?: string
   readonly glyph?: string
   /** The version that it was made from; left out, the current one of `main`. */
   readonly parent?: number
@@ -186,15 +188,13 @@ export class Codex implements ProgramNames {
   compiled(record: ProgramRecord): Parsed<SoundSource> {
     const known = this.#compiled.get(record)
     if (known !== undefined) return { ok: true, value: known }
-    const compiled = this.compile(record.source, 'op')
+    const compiled = this.compile(record, 'op')
     if (compiled.ok) this.#compiled.set(record, compiled.value)
     return compiled
   }
 
-  compile(source: string, path = 'source'): Parsed<SoundSource> {
-    const result = compileSound(source, this.#grid)
-    if (result.ok) return { ok: true, value: result.compiled }
-    return { ok: false, problems: result.problems.map((one) => problemOf(source, one, path)) }
+  compile(written: WrittenProgram, path = 'source'): Parsed<SoundSource> {
+    return compileWritten(written, this.#grid, path)
   }
 
   /** The same source again is the version that there is. `isFirst`: it became current. */
@@ -205,12 +205,14 @@ export class Codex implements ProgramNames {
     const known = this.#programs.get(wish.name)
     const problems = this.#faultsOf(wish, known)
     if (problems.length > 0) return invalid(problems)
-    const same = known?.versions.find(({ source }) => source === wish.source)
+    const same = known?.versions.find(
+      ({ source, columns }) => source === wish.source && columns === wish.columns,
+    )
     const isSameGlyph = wish.glyph === undefined || wish.glyph === known?.glyph
     if (same !== undefined && isSameGlyph) {
       return { ok: true, made: { record: same, isNew: false }, records: [] }
     }
-    const compiled = this.compile(wish.source)
+    const compiled = this.compile(wish)
     if (!compiled.ok) return invalid(compiled.problems)
     const full = this.#fullness(wish, known)
     if (full !== undefined) return { ok: false, fault: { code: 'codex-full', message: full } }
@@ -220,6 +222,7 @@ export class Codex implements ProgramNames {
       glyph: wish.glyph ?? known?.glyph ?? null,
       source: wish.source,
       kind: compiled.value.kind,
+      ...(wish.columns === undefined ? {} : { columns: wish.columns }),
       parameters: [...compiled.value.parameters.keys()],
       parent: wish.parent ?? this.currentOf(wish.name, MAIN_CONTEXT) ?? null,
       hash: hashOfProgram(compiled.value.program),

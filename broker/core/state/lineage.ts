@@ -15,7 +15,12 @@ type Unchained = Omit<ProgramRecord, 'chain'>
 export function chainOf(record: Unchained): Uint8Array {
   const { name, version, number, glyph, source, kind, parameters, parent, hash, by, ts } = record
   const kept = { name, version, number, glyph, source, kind, parameters, parent, hash, by, ts }
-  return createHash('sha256').update(record.before).update(encodeCbor(kept)).digest()
+  const { columns } = record
+  const more = columns === undefined ? {} : { columns }
+  return createHash('sha256')
+    .update(record.before)
+    .update(encodeCbor({ ...kept, ...more }))
+    .digest()
 }
 
 /** Whether it is as it was made; `before` is the version before it, where that is kept. */

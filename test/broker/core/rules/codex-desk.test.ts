@@ -113,6 +113,41 @@ t.test(
   },
 )
 
+t.test('a program over items is named as others are, and its records are checked', (t) => {
+  const bench = settledPair()
+  define(bench, 'return rich = count(amount > $limit)', { columns: 'amount:u8' })
+  define(bench, 'return rich = count(amount > $limit)', { columns: 'amount:u8,nonce:u8' })
+  define(bench, 'value = value + 1')
+  const args = { with: { limit: 2 } }
+  const items = [
+    { key: 'a', data: '1' },
+    { key: 'b', data: '2' },
+  ]
+  t.match(bench.submit({ id: 'w', op: 'heat', items, args }), { ok: true, task: 'w' })
+  const body = bodyOf(bench, 'w')
+  t.match(body, { op: 'osl1-items', args: { record: 'amount:u8' } })
+  t.match(body, { program: { as: 'heat', name: 'heat', version: 1, context: 'main' } })
+  use(bench, 2)
+  t.match(bench.submit({ id: 'w', op: 'heat', items, args }), { ok: true, task: 'w' })
+  const refused = (task: object): unknown => {
+    const outcome = bench.submit({ op: 'heat', ...task })
+    if (outcome.ok) throw new Error('it was taken')
+    return outcome.refusal.errors!.map(({ path, code, message }) => [path, code, message])
+  }
+  t.match(refused({ items, args }), [
+    ['items[0].data', 'wrong-count', /has 1 bytes, a record of its columns has 2/],
+    ['items[1].data', 'wrong-count'],
+  ])
+  t.match(refused({ region: TILE_0, args }), [
+    ['items', 'missing', 'heat@2 runs over items, and there are none'],
+  ])
+  t.match(refused({ op: 'heat@3', items }), [['items', 'not-allowed', /over a region/]])
+  t.match(refused({ items, region: TILE_0, args }), [['region', 'not-allowed']])
+  t.match(refused({ op: 'heat@1', items, args: { ...args, steps: 2 } }), [['args.steps']])
+  t.match(refused({ op: 'heat@1', items }), [['args.with.limit', 'missing']])
+  t.end()
+})
+
 t.test('a task sent again after a patch is the same task, and keeps its version', async (t) => {
   const bench = settledPair()
   define(bench, 'value = value + $step')

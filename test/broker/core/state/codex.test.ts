@@ -33,7 +33,11 @@ class Kept {
     return change.made
   }
 
-  define(name: string, source: string, more: { glyph?: string; parent?: number } = {}) {
+  define(
+    name: string,
+    source: string,
+    more: { glyph?: string; parent?: number; columns?: string } = {},
+  ) {
     return this.take(this.codex.define({ name, source, ...more }, AT))
   }
 
@@ -280,4 +284,16 @@ t.test('a version that was changed is found, and runs no more', async (t) => {
   t.same(kept.again().damaged, [], 'one that is gone cannot be told from one that was dropped')
   const [one, two] = [kept.records.get('heat/1')!, kept.records.get('heat/3')!]
   t.notOk(isVerified(two, one), 'but the next does not follow the one before it')
+})
+
+t.test('a program over items is written for its columns, which its lineage has', async (t) => {
+  const kept = new Kept()
+  const source = 'show double = 2 * amount'
+  const { record } = kept.define('twice', source, { columns: 'amount:u8' })
+  t.match(record, { kind: 'read', columns: 'amount:u8', version: 1 })
+  t.equal(kept.define('twice', source, { columns: 'amount:u8' }).isNew, false)
+  t.match(kept.define('twice', source, { columns: 'amount:f64' }).record, { version: 2 })
+  t.match(kept.again().damaged, [])
+  kept.records.set('twice/1', { ...record, columns: 'amount:f32' })
+  t.match(kept.again().damaged, [{ version: 1 }])
 })
