@@ -8,6 +8,7 @@ import type {
   CheckedView,
   CodexView,
   ContextView,
+  GhostView,
   ProgramRowView,
   ProgramView,
   SourceView,
@@ -20,16 +21,22 @@ import type { CodexDemand } from './core/events.ts'
 import type { ProgramRecord } from './core/ledger-records.ts'
 import { refusalOf } from './core/rules/submissions.ts'
 import type { Codex } from './core/state/codex.ts'
+import type { Ghosts } from './core/state/ghosts.ts'
 import type { GatewayDriver } from './driver.ts'
 
 export class CodexCalls implements CodexPort {
   readonly #codex: Codex
+  readonly #ghosts: Ghosts
   readonly #driver: Pick<GatewayDriver, 'codex'>
   /** Units a cell. A list names more programs than stay compiled. */
   readonly #costs = new WeakMap<ProgramRecord, number | null>()
 
-  constructor(codex: Codex, driver: Pick<GatewayDriver, 'codex'>) {
+  constructor(
+    { codex, ghosts }: { readonly codex: Codex; readonly ghosts: Ghosts },
+    driver: Pick<GatewayDriver, 'codex'>,
+  ) {
     this.#codex = codex
+    this.#ghosts = ghosts
     this.#driver = driver
   }
 
@@ -57,6 +64,7 @@ export class CodexCalls implements CodexPort {
     return {
       ...{ name, number },
       ...glyphOf(glyph),
+      ...this.#ghostOf(name),
       versions: versions.map((record) => this.#versionOf(record)).reverse(),
     }
   }
@@ -97,6 +105,18 @@ export class CodexCalls implements CodexPort {
       ...{ version, latest: latest.version, kind, parameters, hash },
       ...columnsOf(columns),
       ...{ cost: this.#costOf(current), by, ts },
+      ...this.#ghostOf(name),
+    }
+  }
+
+  #ghostOf(name: string): { ghost?: GhostView } {
+    const record = this.#ghosts.of(name)
+    if (record === undefined) return {}
+    const { number: _number, late: _late, stateTs, difference, ...ghost } = record
+    if (difference === undefined) return { ghost: { ...ghost, state_ts: stateTs } }
+    const { max, ...found } = difference
+    return {
+      ghost: { ...ghost, state_ts: stateTs, difference: { ...found, max_difference: max } },
     }
   }
 

@@ -224,7 +224,7 @@ async function start(
   const calls = new HttpCalls({
     upgrades,
     rules: new RuleCalls(options.grid, driver, view),
-    codex: new CodexCalls(view.codex, driver),
+    codex: new CodexCalls(view, driver),
     logs,
     backups: new Backups({ data: config.data, ledger, configuration: file }, secured?.security),
     grid: options.grid,

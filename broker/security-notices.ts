@@ -16,7 +16,15 @@ export interface NodeSources {
 /** Two boards go by one name, and the gateway lets nobody in who has not a key of it. */
 const TWICE: readonly RefusedCode[] = ['id-taken', 'boot-behind', 'store-cloned']
 
-const OF_CODEX = ['program-defined', 'program-switched', 'context-set'] as const
+const OF_CODEX = [
+  ...([
+    'program-defined',
+    'program-switched',
+    'context-set',
+    'ghost-begun',
+    'ghost-ended',
+  ] as const),
+] as const
 
 function isOfCodex(code: string): code is (typeof OF_CODEX)[number] {
   return OF_CODEX.some((one) => one === code)
@@ -31,7 +39,8 @@ export function securityEventOf(
     const told = { event: 'grant-refused', who: `${by}`, code: reason } as const
     return { ...told, via: via === 'http' ? 'http' : 'mqtt' }
   }
-  if (isOfCodex(code)) {
+  // What became of a ghost by itself was done by nobody.
+  if (isOfCodex(code) && by !== undefined) {
     const { program, context, version } = fields
     const what = program === undefined ? named('context', context) : named('program', program)
     const told = { event: code, who: `${by}`, what, code: `version-${version}` } as const

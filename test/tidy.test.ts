@@ -460,7 +460,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
       'broker/core/state',
       `
       coordinator-context deadlines mass-silence membership node-stream steadiness
-      control-log move-table rule-book write-log alarms raised-tiles
+      control-log move-table rule-book write-log alarms raised-tiles ghost-tally
     `,
     ),
     ...named(
@@ -470,7 +470,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
       lost-copies moves rebalancer recovery scrubber writes read-asker ledger-room
       retention-sweep rule-watch reading-desk readings birth-room upgrades package-fetches
       missing-tiles settling task-runner waiting-parts write-waits read-messages read-answers
-      codex-desk program-calls
+      codex-desk program-calls codex-notice ghost-watch
     `,
     ),
     'broker/core/views/coordinator-view.ts',

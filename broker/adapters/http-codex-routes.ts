@@ -14,6 +14,9 @@ import { problemOfRefusal, sendProblem } from './problem-json.ts'
 const READ = rightOf('read')
 const OPERATE = rightOf('operate')
 const VERSION_MAX = 999_999_999
+/** Equal tasks until a ghost is through, unless it is said otherwise. */
+const GHOST_RUNS = 100
+const GHOST_RUNS_MAX = 1_000_000
 /** Beyond what is taken, so that this is told by the compiler. */
 const SOURCE_CHARACTERS_MAX = 64 * 1024
 
@@ -44,6 +47,35 @@ const useSchema = v.strictObject({
     MAIN_CONTEXT,
   ),
   if_version: v.exactOptional(version),
+})
+const ghostSchema = v.strictObject({
+  version,
+  sample: v.optional(
+    v.pipe(
+      v.number('must be a number'),
+      v.gtValue(0, 'must be above 0'),
+      v.maxValue(1, 'must be 1 at most'),
+    ),
+    1,
+  ),
+  runs: v.optional(
+    v.pipe(
+      v.number('must be a number'),
+      v.integer('must be a whole number'),
+      v.minValue(1, 'must be 1 at least'),
+      v.maxValue(GHOST_RUNS_MAX, `must be ${GHOST_RUNS_MAX} at most`),
+    ),
+    GHOST_RUNS,
+  ),
+  tolerance: v.optional(
+    v.pipe(
+      v.number('must be a number'),
+      v.finite('must be finite'),
+      v.minValue(0, 'must be 0 at least'),
+    ),
+    0,
+  ),
+  promote: v.optional(v.picklist(['manual', 'auto'], 'must be manual or auto'), 'manual'),
 })
 const contextSchema = v.strictObject({
   programs: v.record(v.string(), version, 'must be an object of versions'),
@@ -97,6 +129,19 @@ export function registerCodexRoutes(app: FastifyInstance, port: HttpPort): void 
     },
   )
   app.post('/api/codex/:name/current', OPERATE, use)
+  const beginGhost = changes(
+    port,
+    ghostSchema,
+    (name, wish) => ({ do: 'begin-ghost', name, ...wish }),
+    (name) => ({ name, ...codex.program(name)?.ghost }),
+  )
+  app.post('/api/codex/:name/ghost', OPERATE, beginGhost)
+  app.delete('/api/codex/:name/ghost', OPERATE, async (request: NameRequest, reply) => {
+    const { name } = request.params
+    const outcome = await codex.demand({ do: 'end-ghost', name }, askerIn(port, request))
+    if (!outcome.ok) return refuse(reply, outcome)
+    return sendJson(reply, { name, ...codex.program(name)?.ghost })
+  })
   app.get('/api/contexts/:name', READ, async ({ params: { name } }: NameRequest, reply) => {
     const context = codex.context(name)
     if (context.version > 0) return sendJson(reply, context)
@@ -114,6 +159,9 @@ export function registerCodexRoutes(app: FastifyInstance, port: HttpPort): void 
 
 type Done = Extract<CodexOutcome, { ok: true }>
 
+/** What there was not before. */
+const MAKING: readonly CodexDemand['do'][] = ['define', 'begin-ghost']
+
 /** What an operator wants of what the path names, as the body says it; `shown` is what he gets when it is done. */
 function changes<S extends v.GenericSchema>(
   port: HttpPort,
@@ -128,7 +176,7 @@ function changes<S extends v.GenericSchema>(
     const demand = demandOf(name, wish)
     const outcome = await port.codex.demand(demand, askerIn(port, request))
     if (!outcome.ok) return refuse(reply, outcome)
-    const isMade = demand.do === 'define' && outcome.isNew
+    const isMade = MAKING.includes(demand.do) && outcome.isNew
     return sendJson(reply.code(isMade ? 201 : 200), shown(name, outcome, wish))
   }
 }

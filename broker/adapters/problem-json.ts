@@ -58,6 +58,7 @@ const STATUS_OF_REFUSAL: Readonly<Record<Exclude<RefusalCode, OslCode>, number>>
   'too-late': 409,
   'unknown-task': 404,
   'unknown-program': 404,
+  'unknown-ghost': 404,
   'version-conflict': 409,
   'codex-full': 409,
   overloaded: 429,

@@ -16,6 +16,7 @@ import type { GatewayEvent, Instant, MessageReceived } from './events.ts'
 import type { IdentityRecord, LedgerContents } from './ledger-records.ts'
 import { CodexDesk } from './rules/codex-desk.ts'
 import { Fleet } from './rules/fleet.ts'
+import { GhostWatch } from './rules/ghost-watch.ts'
 import { LedgerRoom } from './rules/ledger-room.ts'
 import { Looks } from './rules/looks.ts'
 import { LostCopies } from './rules/lost-copies.ts'
@@ -320,10 +321,11 @@ type Rules = ReturnType<typeof rulesOver>
 
 /** Each is made of those below it. */
 function rulesOver(context: CoordinatorContext) {
+  const ghosts = new GhostWatch(context)
   const reads = new Reads(context)
   const looks = new Looks(context, reads)
   const watches = new Watches(context, reads)
-  const writes = new Writes(context, reads, [reads, looks, watches])
+  const writes = new Writes(context, { reads, ghosts }, [reads, looks, watches])
   const moves = new Moves(context, writes)
   const rebalancer = new Rebalancer(context, moves)
   const upgrades = new Upgrades(context, rebalancer)
@@ -334,9 +336,9 @@ function rulesOver(context: CoordinatorContext) {
   const below = { writes, reads, moves, rebalancer, upgrades, recovery, copies, ruleWatch }
   const fleet = new Fleet(context, below)
   const room = new LedgerRoom(context, fleet)
-  const codexDesk = new CodexDesk(context, room)
+  const codexDesk = new CodexDesk(context, room, ghosts)
   const readings = new Readings(context, writes, room)
-  const runner = new TaskRunner(context, { writes, reads })
+  const runner = new TaskRunner(context, { writes, reads, ghosts })
   const submissions = new Submissions(context, room, runner)
   return {
     ...below,

@@ -30,6 +30,7 @@ export type RefusalCode =
   | 'recovering'
   | 'too-many-looks'
   | 'unknown-program'
+  | 'unknown-ghost'
   | 'version-conflict'
   | 'codex-full'
 

@@ -11,6 +11,7 @@ import type { Sealed } from '../../shared/protocol/sealed.ts'
 import type { SubmissionResult } from '../../shared/protocol/task.ts'
 import type { UpgradeRecord } from './ledger-records.ts'
 import type { ContextWish, ProgramWish, Switch } from './state/codex.ts'
+import type { GhostWish } from './state/ghosts.ts'
 
 /** One MQTT connection of a node: its client id. */
 export type ConnectionId = string
@@ -51,6 +52,8 @@ export type CodexDemand =
   | ({ readonly do: 'define' } & ProgramWish)
   | ({ readonly do: 'use' } & Switch)
   | ({ readonly do: 'set-context' } & ContextWish)
+  | ({ readonly do: 'begin-ghost' } & GhostWish)
+  | { readonly do: 'end-ghost'; readonly name: string }
 
 export interface MessageReceived {
   readonly type: 'node-message-received'

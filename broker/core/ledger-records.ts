@@ -18,17 +18,20 @@
  *   clearing   topic          it is still to be cleared at the other end of the bridge: true
  *   rules      version        a rule book: the latest, and those that some stream still has
  *   alarm      rule           whether it is raised, and what of that is not published
+ *   ghost      program        the last version that shadowed its current one, and what came of that
  *   ruleTiles  rule/chunk     what nodes told of tiles, under the latest book; 'complete': all was told once
  *   upgrade    'latest'       the boards' next version, and how far it has come
  *   upgradeNode node id       what became of a node in the last upgrade that it was a target of
  *   codex      name/version   a version of a program that tasks name
  *   current    context        which version of each program is meant in it
  */
+
 import type { Field } from '../../shared/grid/fields.ts'
 import type { Region } from '../../shared/grid/geometry.ts'
 import type { Rule } from '../../shared/operations/rule-book.ts'
 import type { ControlOrder } from '../../shared/protocol/control-entries.ts'
 import type { TaskState } from '../../shared/protocol/states.ts'
+import type { GhostRecord } from './ghost-record.ts'
 import type { MoveReason } from './state/move-table.ts'
 
 export interface IdentityRecord {
@@ -368,6 +371,7 @@ export interface LedgerTables {
   upgradeNode: UpgradeNodeRecord
   codex: ProgramRecord
   current: ContextRecord
+  ghost: GhostRecord
 }
 
 export type LedgerTable = keyof LedgerTables
@@ -395,6 +399,7 @@ export const LEDGER_FATES: Readonly<Record<LedgerTable, 'kept' | 'dropped' | 'ch
   upgradeNode: 'changed',
   codex: 'kept',
   current: 'kept',
+  ghost: 'kept',
 }
 
 export const LEDGER_TABLES = Object.keys(LEDGER_FATES) as readonly LedgerTable[]

@@ -17,6 +17,10 @@ export class Pace {
     return this.#clock.monotonicMs >= this.#endMs
   }
 
+  get nowMs(): number {
+    return this.#clock.monotonicMs
+  }
+
   async rest(): Promise<void> {
     await this.#clock.turn()
     this.begin()

@@ -6,7 +6,8 @@
  */
 import { type Room, TilePage } from '../../shared/grid/tile-page.ts'
 import { UniformPage } from '../../shared/grid/uniform-page.ts'
-import { type WriteRun, windowOf } from '../../shared/operations/operation.ts'
+import { ghostIn } from '../../shared/operations/ghost.ts'
+import { type TileDifference, type WriteRun, windowOf } from '../../shared/operations/operation.ts'
 import {
   argsOf,
   type ControlOrder,
@@ -23,6 +24,7 @@ import { PageDamagedError } from './page-damaged-error.ts'
 import type { PageTable } from './page-table.ts'
 import type { RuleEvaluator, RuleRows, RuleSet } from './rule-evaluator.ts'
 import { evaluatorOf } from './rule-table.ts'
+import { Shadow } from './shadow.ts'
 import type { SliceGrid } from './slice-grid.ts'
 import type { SliceStore } from './slice-store.ts'
 
@@ -42,6 +44,8 @@ interface Acting {
   readonly became: Map<UniformPage, Became>
   /** How many cells took a value, of those operations that tell. */
   readonly written: CountRuns | undefined
+  /** Of a program with a ghost. */
+  readonly shadow: Shadow | undefined
   /** LSUs of the tiles before. */
   lsus: number
 }
@@ -49,7 +53,10 @@ interface Acting {
 interface Became {
   readonly page: TilePage | UniformPage
   readonly written: readonly number[] | undefined
+  readonly difference: TileDifference | undefined
 }
+
+type Done = Pick<PartResult, 'lsus' | 'written' | 'ghost'>
 
 export class WriteBatch {
   readonly #store: SliceStore
@@ -121,7 +128,7 @@ export class WriteBatch {
   /** Acts on the cells. A batch that failed here holds part of the entry and must be dropped. */
   async add(checked: CheckedEntry, pace: Pace): Promise<void> {
     const { entry, action } = checked
-    let done: Pick<PartResult, 'lsus' | 'written'> = { lsus: 0 }
+    let done: Done = { lsus: 0 }
     try {
       if (action.op === 'write') done = await this.#act(checked, action, pace)
       else await this.#obey(action, pace)
@@ -138,25 +145,28 @@ export class WriteBatch {
     this.#results.push({ position, ...done, ...book, ...(changes.length === 0 ? {} : { changes }) })
   }
 
-  async #act(
-    { entry, tiles }: CheckedEntry,
-    action: WriteAction,
-    pace: Pace,
-  ): Promise<Pick<PartResult, 'lsus' | 'written'>> {
+  async #act({ entry, tiles }: CheckedEntry, action: WriteAction, pace: Pace): Promise<Done> {
     const { operation, region } = action
     const run = operation.run(entry.args, this.#grid)
     const reading = this.#evaluator?.reading(operation, entry.args) ?? 0
     const stores = operation.storesOf?.(entry.args)
     const written = stores && new CountRuns(stores.length)
-    const about = { seq: entry.seq, run, region, reading, written }
+    const shadow = run.ghost && new Shadow(run.ghost, ghostIn(entry.args), pace)
+    const about = { seq: entry.seq, run, region, reading, written, shadow }
     const acting: Acting = { ...about, became: new Map(), lsus: 0 }
     for (let index = 0; index < tiles.length; index++) {
+      shadow?.begin(index)
       const isShared = this.#actOn(tiles[index]!, acting)
+      shadow?.end()
       if (isShared && index % TILES_PER_LOOK !== 0) continue
       if (pace.isDue) await pace.rest()
     }
     const { lsus } = acting
-    return written === undefined ? { lsus } : { lsus, written: written.take() }
+    return {
+      lsus,
+      ...(written === undefined ? {} : { written: written.take() }),
+      ...(shadow === undefined ? {} : { ghost: shadow.take() }),
+    }
   }
 
   /** Whether that was as little work as it is to look what became of another tile. */
@@ -172,6 +182,7 @@ export class WriteBatch {
         this.#take(tile, became.page)
         this.#compare(tile, became.page, page, acting)
         acting.written?.add(became.written)
+        acting.shadow?.found(became.difference)
       } else acting.written?.add()
       acting.lsus += page.layout.lsus
       return true
@@ -180,7 +191,10 @@ export class WriteBatch {
     if (page !== undefined && seq > page.at) {
       const before = this.#evaluator?.standing(tile, page, acting.reading)
       const own = page instanceof UniformPage ? TilePage.like(page, tile, this.#room) : page
-      run.act(own, window, acting.lsus)
+      const act = (): void => run.act(own, window, acting.lsus)
+      const { shadow } = acting
+      if (shadow?.isAsked === true) shadow.found(shadow.compare(own, window, act))
+      else act()
       own.at = seq
       this.#take(tile, own)
       this.#evaluator?.compare(tile, own, before, acting.reading, this.#rows)
@@ -195,17 +209,21 @@ export class WriteBatch {
 
   /** For all tiles that are as this one, if they still hold one value in each column. */
   #actOnce(tile: number, page: UniformPage, acting: Acting): Became {
-    const { run, region, seq, lsus, became } = acting
+    const { run, region, seq, lsus, became, shadow } = acting
     const { mark } = this.#arena
     const own = TilePage.like(page, tile, this.#room)
-    run.act(own, windowOf(this.#grid.geometry, tile, region), lsus)
+    const window = windowOf(this.#grid.geometry, tile, region)
+    const act = (): void => run.act(own, window, lsus)
+    // Also where others are asked: it stands for all tiles that are as this one.
+    const difference = shadow?.compare(own, window, act)
+    if (shadow === undefined) act()
     own.at = seq
     own.seal(tile)
     const { uniform } = own
     const written = acting.written && run.written!()
-    if (uniform === undefined) return { page: own, written }
+    if (uniform === undefined) return { page: own, written, difference }
     this.#arena.giveBack(mark)
-    const done = { page: uniform, written }
+    const done = { page: uniform, written, difference }
     became.set(page, done)
     return done
   }

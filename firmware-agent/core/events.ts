@@ -2,6 +2,7 @@
  * What happens to the agent, in the past tense: the only input of its core. Bytes are decoded before
  * they come here.
  */
+import type { GhostReport } from '../../shared/protocol/ghost-report.ts'
 import type { Answer, Copy, CoreDown } from '../../shared/protocol/messages.ts'
 import type { RuleRecord } from '../../shared/protocol/rule-changes.ts'
 import type { IncomingPage } from './effects.ts'
@@ -23,6 +24,8 @@ export interface PartResult {
   readonly changes?: readonly RuleRecord[]
   /** Of a program: how many cells of each tile took a value (written-counts.ts). */
   readonly written?: Uint8Array
+  /** How its ghost compares. It is not kept on disk: what was not told is not counted. */
+  readonly ghost?: GhostReport
 }
 
 /** What lies on the disk of one tile; `at` 0 when it is not held. */

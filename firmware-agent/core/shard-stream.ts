@@ -8,6 +8,7 @@
  * the runner at a time.
  */
 import { equalBytes } from '../../shared/core/hash.ts'
+import type { GhostReport } from '../../shared/protocol/ghost-report.ts'
 import { MESSAGE_BYTES_MAX } from '../../shared/protocol/limits.ts'
 import type { Entry } from '../../shared/protocol/messages.ts'
 import { extendChain } from '../../shared/protocol/stream-chain.ts'
@@ -18,6 +19,8 @@ const BATCH_ENTRIES_MAX = 64
 
 /** Of an acknowledgement, half of what a message may have; without the rest the gateway does. */
 const WRITTEN_BYTES_MAX = MESSAGE_BYTES_MAX / 2
+/** Of what is told of a ghost, beside its counts. */
+const GHOST_BYTES = 96
 
 export type Received = 'queued' | 'repeated' | 'gap' | 'chain-differs' | 'stopped'
 
@@ -41,9 +44,10 @@ export class ShardStream {
   /** Those of entries up to the mark that are not confirmed, by position; of what was written, as much as has room. */
   get results(): PartResult[] {
     let left = WRITTEN_BYTES_MAX
-    return this.#results.map(({ position, lsus, written }) => {
-      left -= written?.length ?? 0
-      return written === undefined || left < 0 ? { position, lsus } : { position, lsus, written }
+    return this.#results.map(({ position, lsus, written, ghost }) => {
+      left -= (written?.length ?? 0) + (ghost === undefined ? 0 : sizeOf(ghost))
+      if (left < 0) return { position, lsus }
+      return { position, lsus, ...tellingOf({ written, ghost }) }
     })
   }
 
@@ -80,8 +84,8 @@ export class ShardStream {
     this.#applying = Math.max(0, this.#applying - (this.#queue.length - rest.length))
     this.#queue = rest
     this.#mark = mark
-    for (const { position, lsus, written } of results) {
-      this.#results.push({ position, lsus, ...(written === undefined ? {} : { written }) })
+    for (const { position, lsus, ...more } of results) {
+      this.#results.push({ position, lsus, ...tellingOf(more) })
     }
   }
 
@@ -110,4 +114,22 @@ export class ShardStream {
     this.#mark = mark
     this.#results = []
   }
+}
+
+/** Beside how many LSUs it went over. */
+function tellingOf({
+  written,
+  ghost,
+}: {
+  readonly written?: Uint8Array | undefined
+  readonly ghost?: GhostReport | undefined
+}): Pick<PartResult, 'written' | 'ghost'> {
+  return {
+    ...(written === undefined ? {} : { written }),
+    ...(ghost === undefined ? {} : { ghost }),
+  }
+}
+
+function sizeOf({ differ }: GhostReport): number {
+  return differ.length + GHOST_BYTES
 }

@@ -4,6 +4,7 @@ import { ObeliskError } from '../../shared/client/obelisk-error.ts'
 import { count } from '../../shared/core/count.ts'
 import type {
   CodexView,
+  GhostView,
   ProgramRowView,
   ProgramView,
   SourceView,
@@ -21,7 +22,7 @@ import {
   show,
 } from './command-place.ts'
 import { sourceIn, tell } from './osl-told.ts'
-import { printable, table, when } from './streams.ts'
+import { type Column, printable, table, when } from './streams.ts'
 
 interface Defined {
   readonly name: string
@@ -44,6 +45,14 @@ export function addProgramCommands(osl: CommandGroup): void {
     .description('make a version current: tasks that are accepted from now on get it')
     .option('--context <name>', 'in this context alone')
     .option('--if-version <version>', 'only if this one is current by now')
+  osl
+    .asks('ghost <name> [version]', ghost)
+    .description('let a version shadow the current one, without effect, and compare both')
+    .option('--sample <share>', 'of the tasks, above 0 to 1 (default: 1)')
+    .option('--runs <tasks>', 'in which it must be equal (default: 100)')
+    .option('--tolerance <number>', 'numbers that are no farther apart are equal (default: 0)')
+    .option('--promote <how>', 'after that: manual, wait for a person (default), or auto')
+    .option('--end', 'end the one that there is')
   osl.asks('log <name>', log).description('list the versions of a program, the newest first')
   osl.asks('ls', list).description('list the programs that tasks can name')
 }
@@ -112,10 +121,34 @@ function kindOf({ kind, columns }: Pick<VersionView, 'kind' | 'columns'>): strin
   return columns === undefined ? kind : 'items'
 }
 
+type GhostFlags = Flags<'sample' | 'runs' | 'tolerance' | 'promote'> & { readonly end?: boolean }
+
+async function ghost(asked: Asked<GhostFlags>, name: string, version?: string): Promise<number> {
+  const path = at`/api/codex/${name}/ghost`
+  const { sample, runs, tolerance, promote, end } = asked.flags
+  if (end === true) {
+    if (version !== undefined) throw usage('--end takes no version: a program has one ghost')
+    const ended = await demand<GhostView>(asked.gateway, 'DELETE', path)
+    return say(asked, ended, `${name}@${ended.version} shadows nothing any more`)
+  }
+  if (version === undefined) throw usage('which version is to be the ghost? --end ends one')
+  const body = {
+    version: versionIn(version, 'the version'),
+    ...(sample === undefined ? {} : { sample: numberIn(sample, '--sample') }),
+    ...(runs === undefined ? {} : { runs: numberIn(runs, '--runs') }),
+    ...(tolerance === undefined ? {} : { tolerance: numberIn(tolerance, '--tolerance') }),
+    ...(promote === undefined ? {} : { promote }),
+  }
+  const begun = await demand<GhostView>(asked.gateway, 'POST', path, body)
+  const then = begun.promote === 'auto' ? ', and becomes current then' : ''
+  const until = `until it was equal in ${count(begun.runs, 'task')}${then}`
+  return say(asked, begun, `${name}@${begun.version} shadows ${name}@${begun.beside} ${until}`)
+}
+
 async function log(asked: Asked, name: string): Promise<number> {
   const program = await asked.gateway.json<ProgramView>({ path: at`/api/codex/${name}` })
-  return show(asked, program, () =>
-    table<VersionView>(asked.streams, program.versions, [
+  return show(asked, program, () => {
+    const rows = table<VersionView>(asked.streams, program.versions, [
       { title: 'VERSION', text: ({ version }) => String(version), isNumber: true },
       { title: 'FROM', text: ({ parent }) => String(parent ?? ''), isNumber: true },
       { title: 'WHEN', text: ({ ts }) => when(ts) },
@@ -124,8 +157,26 @@ async function log(asked: Asked, name: string): Promise<number> {
       { title: 'HASH', text: ({ hash }) => hash.slice(0, HASH_SHOWN) },
       { title: 'CURRENT IN', text: (one) => one.current_in.join(' ') },
       { title: 'VERIFIED', text: ({ verified }) => (verified ? 'yes' : 'NO') },
-    ]),
-  )
+    ])
+    return program.ghost === undefined ? rows : `${rows}ghost: ${toldOf(program.ghost)}\n`
+  })
+}
+
+const GHOST_COLUMN: Column<ProgramRowView> = {
+  title: 'GHOST',
+  text: ({ ghost: one }) => (one === undefined ? '' : `${one.version} ${one.state}`),
+}
+
+/** How it stands, and why. */
+function toldOf(ghost: GhostView): string {
+  const { version, beside, state, equal, runs, missed, difference } = ghost
+  const uncounted = missed === 0 ? '' : `, ${missed} more not compared in whole`
+  const counts = `equal in ${equal} of ${count(runs, 'task')}${uncounted}`
+  const about = `${version} beside ${beside}, ${state}: ${counts}`
+  if (difference === undefined) return about
+  const { task, what, lsu, current, ghost: other } = difference
+  const where = lsu === undefined ? what : `${what} of LSU ${lsu}`
+  return `${about}; in task ${printable(task)} ${where} is ${current}, and ${other} by the ghost`
 }
 
 async function list(asked: Asked): Promise<number> {
@@ -139,6 +190,7 @@ async function list(asked: Asked): Promise<number> {
       { title: 'NEWEST', text: ({ latest }) => String(latest), isNumber: true },
       { title: 'KIND', text: kindOf },
       { title: 'TAKES', text: (one) => one.parameters.map((name) => `$${name}`).join(' ') },
+      ...(programs.some((one) => one.ghost !== undefined) ? [GHOST_COLUMN] : []),
     ])
     const others = contexts
       .filter(({ name }) => name !== MAIN_CONTEXT)
@@ -156,4 +208,10 @@ async function list(asked: Asked): Promise<number> {
 function versionIn(text: string, what: string): number {
   if (/^[1-9]\d{0,8}$/.test(text)) return Number(text)
   throw usage(`${what}: "${text}" is not the number of a version`)
+}
+
+function numberIn(text: string, what: string): number {
+  const number = Number(text)
+  if (text.trim() !== '' && Number.isFinite(number)) return number
+  throw usage(`${what}: "${text}" is not a number`)
 }

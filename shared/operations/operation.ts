@@ -149,6 +149,32 @@ export interface WriteRun {
   countIn?(window: TileWindow): number
   /** How many cells of the tile that was acted on last took a value, by the fields of `storesOf`. */
   written?(): readonly number[]
+  /** What acts beside it on copies (ghost.ts). */
+  readonly ghost?: GhostRun
+}
+
+export interface GhostRun {
+  /** What it costs, of what the write itself costs. */
+  readonly costRatio: number
+  /** Acts on the copy of a tile from before the write, and says where it differs then from what the write made. */
+  compare(copy: TileCells, cells: TileCells, window: TileWindow): TileDifference
+}
+
+export interface TileDifference {
+  /** Cells in which some field differs by more than is tolerated. */
+  differ: number
+  /** The greatest difference, tolerated or not. */
+  max: number
+  /** The first of those cells, row by row. */
+  first?: CellDifference
+}
+
+export interface CellDifference {
+  /** Its index, or `STATUS`. */
+  readonly field: number
+  readonly lsu: number
+  readonly current: number
+  readonly ghost: number
 }
 
 export interface ReadOperation {
@@ -173,6 +199,10 @@ export interface ReadOperation {
   nextRound?(total: Wire, args: Wire): Wire | undefined
   /** Whether tiles of which every copy is lost are left out instead of refused. */
   leavesHoles?(args: Wire): boolean
+  /** Without what came along of a ghost (ghost.ts), where that is none of what was asked for. */
+  withSoundGhost?(partial: Wire, asked: AskedTiles, context: GridContext): Wire
+  /** What the value would be by the ghost; nothing if not every part was answered with it. */
+  finishGhost?(rounds: readonly Wire[], args: Wire, region: Region, context: GridContext): unknown
   /** Shapes the value; `rounds` holds the merged partial result of each round. */
   finish(rounds: readonly Wire[], args: Wire, region: Region, context: GridContext): unknown
 }

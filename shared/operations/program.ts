@@ -239,6 +239,12 @@ function checkedOf(args: Wire, fields: number): { program: Program; sound: Sound
   }
 }
 
+/** Whether an answer has room for what both of two programs return. */
+export function haveRoomTogether(programs: readonly Program[]): boolean {
+  const slots = programs.flatMap(slotsOf)
+  return fixedBytesOf(slots) <= FIXED_BYTES_MAX && classBytesOf(slots) <= CLASS_BYTES_MAX
+}
+
 function faultOfOutputs(program: Program, lsus: number): string | undefined {
   const slots = slotsOf(program)
   const bytes = fixedBytesOf(slots)

@@ -29,6 +29,37 @@ export interface ProgramRowView {
   /** Who defined it, where everybody is asked who he is, and when, Unix ms. */
   readonly by: string | null
   readonly ts: number
+  /** The last one. */
+  readonly ghost?: GhostView
+}
+
+/** A version that shadows the current one, or did. */
+export interface GhostView {
+  readonly version: number
+  /** The version that it is compared with. */
+  readonly beside: number
+  readonly state: 'running' | 'equal' | 'differs' | 'promoted' | 'too-slow' | 'ended'
+  readonly sample: number
+  readonly runs: number
+  readonly tolerance: number
+  readonly promote: 'manual' | 'auto'
+  readonly by: string | null
+  /** When it began, and when it came to its state; Unix ms. */
+  readonly ts: number
+  readonly state_ts: number
+  /** Tasks in which it was equal, and those that were not compared in whole. */
+  readonly equal: number
+  readonly missed: number
+  readonly difference?: {
+    readonly task: string
+    /** A field, or an output. */
+    readonly what: string
+    readonly lsu?: number
+    readonly current: string | number | null
+    readonly ghost: string | number | null
+    readonly differ: number
+    readonly max_difference: number
+  }
 }
 
 export interface ContextView {
@@ -63,6 +94,8 @@ export interface ProgramView {
   readonly name: string
   readonly number: number
   readonly glyph?: string
+  /** The last one. */
+  readonly ghost?: GhostView
   /** The newest first. */
   readonly versions: readonly VersionView[]
 }

@@ -11,6 +11,7 @@ import * as v from 'valibot'
 import { DIGEST_BYTES } from '../core/hash.ts'
 import { isId } from '../core/ids.ts'
 import { decodeCbor, encodeCbor } from './cbor.ts'
+import { ghostReport } from './ghost-report.ts'
 import { MESSAGE_LIMITS } from './limits.ts'
 import { type LogLines, type LogOrder, logLines, logOrder } from './log-messages.ts'
 import { isPlainObject, parseWith } from './problems.ts'
@@ -94,6 +95,8 @@ const applied = v.strictObject({
       lsus: count,
       /** Of a program: how many cells of each tile took a value (written-counts.ts). */
       written: v.optional(bytes),
+      /** Of a program with a ghost. */
+      ghost: v.optional(ghostReport),
     }),
   ),
   /** As in the hello: without it, what is acknowledged here could be taken for a copy. */

@@ -36,6 +36,8 @@ export const SECURITY_EVENTS = {
   'program-defined': { level: 'info', weight: 'tells' },
   'program-switched': { level: 'info', weight: 'tells' },
   'context-set': { level: 'info', weight: 'tells' },
+  'ghost-begun': { level: 'info', weight: 'tells' },
+  'ghost-ended': { level: 'info', weight: 'tells' },
   login: { level: 'info', weight: 'tells' },
   'admin-socket': { level: 'info', weight: 'tells' },
   'leaf-renewed': { level: 'info', weight: 'tells' },

@@ -74,6 +74,8 @@ export interface TaskProgram extends ProgramFacts {
   readonly name?: string
   readonly version?: number
   readonly context?: string
+  /** Of the codex, which shadows it in this task. */
+  readonly ghost?: { readonly version: number; readonly number: number }
 }
 
 /** The operation that a task asked for by name. */

@@ -275,6 +275,14 @@ t.test('attempt 66: two boards by one key are told of, with where both are', asy
     ...{ event: 'program-switched', who: 'user/ann', what: 'program/heat' },
     ...{ code: 'version-3', via: 'http' },
   })
+  const begun = { ...defined, beside: 2 }
+  for (const code of ['ghost-begun', 'ghost-ended'] as const) {
+    t.match(securityEventOf({ code, fields: begun }, sourcesOf), {
+      ...{ event: code, who: 'user/ann', what: 'program/heat', code: 'version-3' },
+    })
+  }
+  const { by: _by, ...byItself } = begun
+  t.equal(securityEventOf({ code: 'ghost-ended', fields: byItself }, sourcesOf), undefined)
   const set = { context: 'winter', version: 2, by: 'admin' }
   t.match(securityEventOf({ code: 'context-set', fields: set }, sourcesOf), {
     ...{ who: 'admin', what: 'context/winter', via: 'socket' },

@@ -1,4 +1,4 @@
-/** `obelisk osl define | use | log | ls`, with a real codex behind a real HTTP door. */
+/** `obelisk osl define | use | ghost | log | ls`, with a real codex behind a real HTTP door. */
 import { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
 import { runCommand } from '../../scripts/commands/program.ts'
@@ -116,4 +116,33 @@ t.test('a program over items has columns', async (t) => {
   t.match((await osl(['ls'])).out, /\nsums +1 +1 +items/)
   t.match((await osl(['log', 'sums'])).out, / items +/)
   t.match(JSON.parse((await osl(['explain', 'sums', '--json'])).out), { kind: 'read', cost: 8 })
+})
+
+t.test('a version shadows the current one, and shadows it no more', async (t) => {
+  const osl = await place(t)
+  for (const source of ['value = value + 1', 'value = 1 + value']) {
+    await osl(['define', 'heat', '-'], source)
+  }
+  t.strictSame(await osl(['ghost', 'heat', '2', '--sample', '0.5', '--tolerance', '1e-9']), {
+    ...{ code: 0, out: 'heat@2 shadows heat@1 until it was equal in 100 tasks\n', err: '' },
+  })
+  t.match((await osl(['ls'])).out, /KIND +TAKES +GHOST\nheat .* write +2 running/)
+  t.match(
+    (await osl(['log', 'heat'])).out,
+    /\nghost: 2 beside 1, running: equal in 0 of 100 tasks\n$/,
+  )
+  t.match(await osl(['ghost', 'heat', '2']), { code: 1, err: /shadows heat already/ })
+  t.match(await osl(['ghost', 'heat', '--end']), {
+    ...{ code: 0, out: 'heat@2 shadows nothing any more\n' },
+  })
+  t.match(await osl(['ghost', 'heat', '--end']), { code: 1, err: /no version shadows heat/ })
+  t.match(await osl(['ghost', 'heat']), { code: 2, err: /which version/ })
+  t.match(await osl(['ghost', 'heat', '2', '--end']), { code: 2, err: /takes no version/ })
+  t.match(await osl(['ghost', 'heat', '2', '--runs', 'many']), { code: 2, err: /not a number/ })
+  t.match(await osl(['ghost', 'heat', '2', '--runs', '1', '--promote', 'auto']), {
+    ...{
+      code: 0,
+      out: 'heat@2 shadows heat@1 until it was equal in 1 task, and becomes current then\n',
+    },
+  })
 })

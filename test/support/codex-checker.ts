@@ -145,7 +145,8 @@ export class CodexChecker {
         ? sources.get(`${name}@${outcome.version}`) === demand.source
         : demand.do === 'use'
           ? this.#currentOf(name, demand.context) === demand.version
-          : isDeepStrictEqual(contexts.get(name) ?? {}, demand.programs)
+          : demand.do !== 'set-context' ||
+            isDeepStrictEqual(contexts.get(name) ?? {}, demand.programs)
     if (!isThere) violated(`${demand.do} ${name} was acknowledged before it was on disk`)
     this.#around.count(`codex-${demand.do}`)
   }

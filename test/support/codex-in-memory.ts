@@ -19,7 +19,7 @@ export function demandOf(bench: GatewayBench, demand: CodexDemand, by?: string):
 
 export function codexInMemory(): CodexPort {
   const bench = new GatewayBench()
-  return new CodexCalls(bench.view.codex, {
+  return new CodexCalls(bench.view, {
     codex: async (demand, by) => demandOf(bench, demand, by),
   })
 }

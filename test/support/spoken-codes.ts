@@ -32,10 +32,11 @@ const UNIONS: Readonly<Record<string, string>> = {
 
 /** What they say with a code alone is why somebody is not served. */
 const REFUSING = [
-  ...['submissions', 'looks', 'ledger-room', 'reading-desk', 'readings'].map(
+  ...['submissions', 'looks', 'ledger-room', 'reading-desk', 'readings', 'codex-desk'].map(
     (name) => `broker/core/rules/${name}.ts`,
   ),
   'broker/core/state/codex.ts',
+  'broker/core/state/ghosts.ts',
 ]
 const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error']
 

@@ -10,6 +10,9 @@ import type { CodexDemand, GatewayEvent } from '../events.ts'
 import type { LedgerContents, LedgerRecord } from '../ledger-records.ts'
 import type { CodexFault, ContextWish, ProgramWish, Switch } from '../state/codex.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
+import { type GhostWish, isOpen } from '../state/ghosts.ts'
+import { publishCodex } from './codex-notice.ts'
+import type { GhostWatch } from './ghost-watch.ts'
 import type { LedgerRoom } from './ledger-room.ts'
 import { fleetRefusal, refusalOf } from './submissions.ts'
 
@@ -21,18 +24,21 @@ const RECORD_BYTES = 1024
 export class CodexDesk {
   readonly #context: CoordinatorContext
   readonly #room: LedgerRoom
+  readonly #ghosts: GhostWatch
 
-  constructor(context: CoordinatorContext, room: LedgerRoom) {
+  constructor(context: CoordinatorContext, room: LedgerRoom, ghosts: GhostWatch) {
     this.#context = context
     this.#room = room
+    this.#ghosts = ghosts
   }
 
-  restore(contents: Pick<LedgerContents, 'codex' | 'current'>): void {
+  restore(contents: Pick<LedgerContents, 'codex' | 'current' | 'ghost'>): void {
+    this.#context.ghosts.restore(contents)
     for (const { name, version } of this.#context.codex.restore(contents)) {
       const message = `program ${name}@${version} is not as it was defined: tasks that name it are refused`
       this.#context.notice('error', 'program-damaged', message, { program: name, version })
     }
-    this.#publish()
+    publishCodex(this.#context)
   }
 
   obey({ ticket, demand, by }: Demanded): void {
@@ -57,6 +63,10 @@ export class CodexDesk {
         return this.#use(demand, by)
       case 'set-context':
         return this.#setContext(demand, by)
+      case 'begin-ghost':
+        return this.#beginGhost(demand, by)
+      case 'end-ghost':
+        return this.#endGhost(demand.name, by)
       default:
         return unreachable(demand)
     }
@@ -86,6 +96,7 @@ export class CodexDesk {
       const message = `version ${version} of program ${name} is current in ${context}`
       const fields = { program: name, version, context, ...byOf(by) }
       this.#context.notice('info', 'program-switched', message, fields)
+      this.#ghosts.followSwitch(name)
       this.#keep(change.records)
     }
     return { ok: true, isNew, name, version }
@@ -99,31 +110,40 @@ export class CodexDesk {
     const message = `context ${name} names ${count(Object.keys(programs).length, 'program')}`
     const fields = { context: name, version, ...byOf(by) }
     this.#context.notice('info', 'context-set', message, fields)
+    for (const program of Object.keys(programs)) this.#ghosts.followSwitch(program)
     this.#keep(change.records)
     return { ok: true, isNew: true, name, version }
   }
 
-  #keep(records: readonly LedgerRecord[]): void {
-    for (const record of records) this.#context.persist(record)
-    this.#publish()
+  #beginGhost(wish: GhostWish, by: string | undefined): CodexOutcome {
+    const { codex, ghosts, ts } = this.#context
+    const change = ghosts.begin(wish, codex, { by: by ?? null, ts })
+    if (!change.ok) return refused(change.fault)
+    const { name } = wish
+    const { version, beside } = change.made
+    const message = `${name}@${version} shadows ${name}@${beside}`
+    const fields = { program: name, version, beside, ...byOf(by) }
+    this.#context.notice('info', 'ghost-begun', message, fields)
+    this.#keep(change.records)
+    return { ok: true, isNew: true, name, version }
   }
 
-  /** Names, glyphs, current versions, and hashes of these. */
-  #publish(): void {
-    const { codex, ts } = this.#context
-    const programs = codex.programs.map(({ name, number, glyph }) => {
-      const version = codex.currentOf(name, MAIN_CONTEXT)
-      const current = version === undefined ? undefined : codex.find(name, version)
-      return {
-        ...{ name, number, version: version ?? null, hash: current?.hash ?? null },
-        ...(glyph === null ? {} : { glyph }),
-      }
-    })
-    const others = codex.contexts.filter(([name]) => name !== MAIN_CONTEXT)
-    const contexts = Object.fromEntries(others.map(([name, record]) => [name, record.programs]))
-    const { integrity } = codex
-    const payload = JSON.stringify({ programs, contexts, integrity, ts })
-    this.#context.retain({ kind: 'gateway-codex' }, payload)
+  #endGhost(name: string, by: string | undefined): CodexOutcome {
+    const { codex, ghosts } = this.#context
+    const lack = codex.lackOf(name)
+    if (lack !== undefined) return refused(lack)
+    const ghost = ghosts.of(name)
+    if (ghost === undefined || !isOpen(ghost)) {
+      return refused({ code: 'unknown-ghost', message: `no version shadows ${name}` })
+    }
+    this.#ghosts.endByHand(name, ghost, by)
+    publishCodex(this.#context)
+    return { ok: true, isNew: true, name, version: ghost.version }
+  }
+
+  #keep(records: readonly LedgerRecord[]): void {
+    for (const record of records) this.#context.persist(record)
+    publishCodex(this.#context)
   }
 }
 

@@ -24,6 +24,19 @@ export function faultOf(
   return operation.faultOf(value, { args, tiles, region, lsus }, grid)
 }
 
+/** Without what came of a ghost that is not to be relied on: it is no trouble of the task. */
+export function soundOf(
+  { options: { grid } }: CoordinatorContext,
+  { operation, args, asker }: AskedRound,
+  { tiles }: ReadPart,
+  value: Wire,
+): Wire {
+  if (operation.kind === 'items' || operation.withSoundGhost === undefined) return value
+  const region = asker.body.region!
+  const lsus = lsusIn(asker.body, tiles!, grid)
+  return operation.withSoundGhost(value, { args, tiles: tiles!, region, lsus }, grid)
+}
+
 /** Since the part was planned, one of its tiles was born on other nodes. */
 export function lacksBornTile(
   { placement }: CoordinatorContext,

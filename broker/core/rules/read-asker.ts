@@ -7,6 +7,7 @@ import type { TaskBody } from '../../../shared/protocol/task.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import type { Task, WaitReason } from '../state/task-ledger.ts'
 import type { ResultFacts } from '../state/task-messages.ts'
+import type { GhostWatch } from './ghost-watch.ts'
 import { completeTask, endTask } from './task-endings.ts'
 
 export interface ReadAsker {
@@ -23,15 +24,17 @@ export interface ReadAsker {
   /** One more part is answered. */
   progressed(): void
   notice: CoordinatorContext['notice']
+  /** By a ghost, the value would be this; nothing if that is not known. It is told before the read is completed. */
+  shadowed(current: unknown, ghost: unknown): void
   completed(facts: ResultFacts): void
   failed(error: { readonly code: string; readonly message: string }, nodes: number): void
 }
 
 /** Nobody follows how it goes on. */
-export const UNTOLD = { begun() {}, waits() {}, progressed() {}, notice() {} }
+export const UNTOLD = { begun() {}, waits() {}, progressed() {}, notice() {}, shadowed() {} }
 
 /** A task, which has not ended. */
-export function askerOf(context: CoordinatorContext, task: Task): ReadAsker {
+export function askerOf(context: CoordinatorContext, task: Task, ghosts: GhostWatch): ReadAsker {
   const { id, deadlineMs, shards } = task
   return {
     ...{ id, deadlineMs, shards, body: task.body! },
@@ -43,6 +46,7 @@ export function askerOf(context: CoordinatorContext, task: Task): ReadAsker {
     waits: (reason) => context.taskWaits(task, reason),
     progressed: () => context.progressed(task),
     notice: (...said) => context.notice(...said),
+    shadowed: (current, ghost) => ghosts.compared(task, current, ghost),
     completed: (facts) => completeTask(context, task, facts),
     failed(error, nodes) {
       task.error = error

@@ -26,7 +26,7 @@ import { operationOf } from '../state/task-ledger.ts'
 import type { Changes } from '../state/tile-waits.ts'
 import { JoinedParts } from './merge.ts'
 import type { TilePlan } from './planner.ts'
-import { faultOf, isHopeless, lacksBornTile } from './read-answers.ts'
+import { faultOf, isHopeless, lacksBornTile, soundOf } from './read-answers.ts'
 import type { ReadAsker } from './read-asker.ts'
 import { isAlike, messageOf, roundOf, sendCancels } from './read-messages.ts'
 import { extentOf, planRound, type ReadPart } from './read-plan.ts'
@@ -308,7 +308,7 @@ export class Reads {
       return
     }
     this.#remove(read, part)
-    read.joined.add(value)
+    read.joined.add(soundOf(this.#context, read, part, value))
     read.nodes.add(member.index)
     read.asker.shards.done += 1
     read.asker.progressed()
@@ -367,10 +367,14 @@ export class Reads {
       this.#startRound(read)
       return
     }
+    const { args, region } = asker.body
     const value =
       operation.kind === 'read'
-        ? operation.finish(read.rounds, asker.body.args, asker.body.region!, grid)
-        : operation.finish(total, asker.body.args)
+        ? operation.finish(read.rounds, args, region!, grid)
+        : operation.finish(total, args)
+    if (operation.kind === 'read' && operation.finishGhost !== undefined) {
+      asker.shadowed(value, operation.finishGhost(read.rounds, args, region!, grid))
+    }
     this.#close(read)
     const nodes = read.nodes.size
     if (operation.kind === 'items') {

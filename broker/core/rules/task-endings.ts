@@ -101,7 +101,8 @@ export function endTask(
   })
 }
 
-function factsOfProgram({ as: _asked, ...facts }: TaskProgram): Omit<TaskProgram, 'as'> {
+function factsOfProgram(program: TaskProgram): Omit<TaskProgram, 'as' | 'ghost'> {
+  const { as: _asked, ghost: _ghost, ...facts } = program
   return facts
 }
 

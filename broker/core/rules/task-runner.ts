@@ -5,6 +5,7 @@
 import { isEnded } from '../../../shared/protocol/states.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
 import { operationOf, type Task } from '../state/task-ledger.ts'
+import type { GhostWatch } from './ghost-watch.ts'
 import { askerOf } from './read-asker.ts'
 import type { Reads } from './reads.ts'
 import { endTask, UNANSWERED } from './task-endings.ts'
@@ -14,17 +15,22 @@ export class TaskRunner {
   readonly #context: CoordinatorContext
   readonly #writes: Writes
   readonly #reads: Reads
+  readonly #ghosts: GhostWatch
 
-  constructor(context: CoordinatorContext, { writes, reads }: { writes: Writes; reads: Reads }) {
+  constructor(
+    context: CoordinatorContext,
+    { writes, reads, ghosts }: { writes: Writes; reads: Reads; ghosts: GhostWatch },
+  ) {
     this.#context = context
     this.#writes = writes
     this.#reads = reads
+    this.#ghosts = ghosts
   }
 
   begin(task: Task): void {
     this.#watchDeadline(task)
     if (isWrite(task)) this.#writes.submit(task)
-    else this.#reads.submit(askerOf(this.#context, task))
+    else this.#reads.submit(askerOf(this.#context, task, this.#ghosts))
   }
 
   /** Goes on with those that had not ended at the last end of the gateway; writes.ts has its own of the ledger already. */
@@ -36,7 +42,7 @@ export class TaskRunner {
       if (isWrite(task)) this.#writes.sealAgain(task)
       else {
         task.shards = { total: 0, done: 0, failed: 0 }
-        this.#reads.submit(askerOf(this.#context, task), { isRestored: true })
+        this.#reads.submit(askerOf(this.#context, task, this.#ghosts), { isRestored: true })
       }
     }
   }

@@ -24,6 +24,7 @@ import type { Changes } from '../state/tile-waits.ts'
 import type { WaitingWrites } from '../state/waiting-writes.ts'
 import type { LogRows, WriteLog } from '../state/write-log.ts'
 import { EdgeReads } from './edge-reads.ts'
+import type { GhostWatch } from './ghost-watch.ts'
 import { cutPlan, planWrites, type TilePlan, writeTilesMax } from './planner.ts'
 import type { Reads } from './reads.ts'
 import { StreamSender } from './stream-sender.ts'
@@ -52,13 +53,19 @@ export class Writes {
   readonly #sender: StreamSender
   readonly #edges: EdgeReads
   readonly #followers: readonly OrderFollower[]
+  readonly #ghosts: GhostWatch
   #last:
     | { readonly tiles: Uint32Array; readonly epoch: number; readonly plan: TilePlan }
     | undefined
   /** Of tiles, as far as writes have been looked at for them (tile-tally.ts). */
   #losses = 0
 
-  constructor(context: CoordinatorContext, reads: Reads, followers: readonly OrderFollower[]) {
+  constructor(
+    context: CoordinatorContext,
+    { reads, ghosts }: { reads: Reads; ghosts: GhostWatch },
+    followers: readonly OrderFollower[],
+  ) {
+    this.#ghosts = ghosts
     this.#context = context
     this.#waiting = context.waiting
     this.#log = context.log
@@ -230,7 +237,7 @@ export class Writes {
   #checkResults(member: Member, results: Applied['results']): void {
     const { grid } = this.#context.options
     let last = member.stream.acked
-    for (const { position, lsus, written } of results) {
+    for (const { position, lsus, written, ghost } of results) {
       // They ascend. Who tells of one entry again and again is looked at once: its tiles may be thousands.
       if (position <= last) continue
       last = position
@@ -240,6 +247,7 @@ export class Writes {
       if (part === undefined || write?.task.body === undefined) continue
       const tiles = parts!.tilesOf(part)
       const expected = lsusIn(write.task.body, tiles, grid)
+      if (ghost !== undefined) this.#ghosts.told(write, tiles, ghost)
       const drift =
         lsus === expected
           ? written && this.#log.addWritten(write, tiles, written)
@@ -366,6 +374,7 @@ export class Writes {
   #finish(write: OpenWrite, copies: number): void {
     const { task } = write
     const written = this.#log.takeWritten(write)
+    this.#ghosts.done(write)
     write.outcome = 'done'
     task.effect = 'done'
     if (isEnded(task.state)) {

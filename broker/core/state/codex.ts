@@ -69,7 +69,7 @@ export interface ContextWish {
 export type CodexFault =
   | { readonly problems: readonly Problem[] }
   | {
-      readonly code: 'unknown-program' | 'unknown-version' | 'unknown-context'
+      readonly code: 'unknown-program' | 'unknown-version' | 'unknown-context' | 'unknown-ghost'
       readonly message: string
     }
   | { readonly code: 'version-conflict' | 'codex-full'; readonly message: string }
@@ -86,8 +86,14 @@ interface Program {
   versions: ProgramRecord[]
 }
 
+/** Versions that are in use beside those that contexts name. */
+export interface Pinned {
+  pins(name: string, version: number): boolean
+}
+
 export class Codex implements ProgramNames {
   readonly #grid: OslGrid
+  readonly #pinned: Pinned
   readonly #programs = new Map<string, Program>()
   readonly #byGlyph = new Map<string, string>()
   readonly #contexts = new Map<string, ContextRecord>()
@@ -95,8 +101,9 @@ export class Codex implements ProgramNames {
   readonly #compiled = new LatestMap<ProgramRecord, SoundSource>(COMPILED_MAX)
   #sourceBytes = 0
 
-  constructor(grid: OslGrid) {
+  constructor(grid: OslGrid, pinned: Pinned) {
     this.#grid = grid
+    this.#pinned = pinned
   }
 
   /** Takes up what the ledger holds, and gives the versions that are not as they were made. */
@@ -162,6 +169,15 @@ export class Codex implements ProgramNames {
 
   context(name: string): ContextRecord | undefined {
     return this.#contexts.get(name)
+  }
+
+  /** That there is no such program, or no such version of it. */
+  lackOf(name: string, version?: number): CodexFault | undefined {
+    if (!this.#programs.has(name)) {
+      return { code: 'unknown-program', message: this.#noProgram(name) }
+    }
+    if (version === undefined || this.find(name, version) !== undefined) return undefined
+    return { code: 'unknown-version', message: this.#noVersion(name, version) }
   }
 
   /** The version that is meant in a context. */
@@ -241,16 +257,16 @@ export class Codex implements ProgramNames {
 
   /** The inline patch. */
   use({ name, version, context = MAIN_CONTEXT, ifVersion }: Switch): Change<ContextRecord> {
-    if (!this.#programs.has(name)) return fault('unknown-program', this.#noProgram(name))
+    const lack = this.lackOf(name)
+    if (lack !== undefined) return { ok: false, fault: lack }
     if (!isProgramName(context)) return invalid([wrongContext(context)])
     const current = this.currentOf(name, context)
     if (ifVersion !== undefined && ifVersion !== current) {
       const message = `version ${current} of ${name} is current in ${context}, not ${ifVersion}`
       return fault('version-conflict', message)
     }
-    if (this.find(name, version) === undefined) {
-      return fault('unknown-version', this.#noVersion(name, version))
-    }
+    const lackOfVersion = this.lackOf(name, version)
+    if (lackOfVersion !== undefined) return { ok: false, fault: lackOfVersion }
     const full = this.#contextsFullness(context)
     if (full !== undefined) return fault('codex-full', full)
     const known = this.#contexts.get(context)
@@ -269,10 +285,8 @@ export class Codex implements ProgramNames {
       return fault('version-conflict', `context ${name} has version ${version}, not ${ifVersion}`)
     }
     for (const [program, wanted] of Object.entries(programs)) {
-      if (!this.#programs.has(program)) return fault('unknown-program', this.#noProgram(program))
-      if (this.find(program, wanted) === undefined) {
-        return fault('unknown-version', this.#noVersion(program, wanted))
-      }
+      const lack = this.lackOf(program, wanted)
+      if (lack !== undefined) return { ok: false, fault: lack }
     }
     const missing = name === MAIN_CONTEXT && this.names.find((one) => !Object.hasOwn(programs, one))
     if (missing) {
@@ -320,8 +334,9 @@ export class Codex implements ProgramNames {
     return oldest
   }
 
-  /** Some context names it. */
+  /** Some context names it, or something else needs it. */
   #isPinned(name: string, version: number): boolean {
+    if (this.#pinned.pins(name, version)) return true
     for (const { programs } of this.#contexts.values()) {
       if (own(programs, name) === version) return true
     }

@@ -25,6 +25,7 @@ import { ControlLog } from './control-log.ts'
 import { CopiedReadings } from './copied-readings.ts'
 import { Deadlines } from './deadlines.ts'
 import { type DetectorOptions, FailureDetector } from './failure-detector.ts'
+import { Ghosts } from './ghosts.ts'
 import { type Member, Membership } from './membership.ts'
 import { MoveTable } from './move-table.ts'
 import { PageFormats } from './page-formats.ts'
@@ -117,6 +118,7 @@ export class CoordinatorContext {
   readonly placement: Placement
   readonly tasks: TaskLedger
   readonly codex: Codex
+  readonly ghosts = new Ghosts()
   readonly moves = new MoveTable()
   readonly sealing = new Sealing()
   readonly controls = new ControlLog(this)
@@ -160,7 +162,7 @@ export class CoordinatorContext {
     this.waiting = new WaitingWrites(this)
     this.tasks = new TaskLedger(options)
     const { geometry, fields } = options.grid
-    this.codex = new Codex({ fields, width: geometry.width })
+    this.codex = new Codex({ fields, width: geometry.width }, this.ghosts)
     this.detector = new FailureDetector(options)
     this.doubt = new SelfDoubt(options)
   }

@@ -5,6 +5,7 @@
  * Invariant: a member is awaited by the part of its own that stands last in its stream, until it has acknowledged that.
  */
 import { type EntryParts, withRoom } from './entry-parts.ts'
+import type { GhostTally } from './ghost-tally.ts'
 import type { StreamItem } from './stream-items.ts'
 import type { Task } from './task-ledger.ts'
 import type { WrittenTally } from './written-tally.ts'
@@ -19,6 +20,8 @@ export class OpenWrite {
   outcome: 'open' | 'done' | 'lost' = 'open'
   /** Of a program whose nodes tell how many cells took a value, until it is done. */
   written: WrittenTally | undefined
+  /** What nodes told of its ghost since the start: who tells of a part does so once, and what was told before is lost. */
+  ghost: GhostTally | undefined
   /** How many moves may still have to catch up with it. */
   retained = 0
   /** The first of these are the parts by which members are awaited, in no order. */

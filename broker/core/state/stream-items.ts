@@ -15,7 +15,7 @@ const WORDS = 2
 export interface ItemContent {
   readonly forAll: EntryForAll
   /** The arguments for these tiles, where they are not those of all. */
-  readonly cut?: (tiles: Uint32Array) => Wire
+  readonly cut?: (tiles: Uint32Array, member: number) => Wire
   /** What a tile adds to an entry, at most. */
   readonly tileBytes: number
   readonly order?: ControlOrder
@@ -57,7 +57,7 @@ export class StreamItem {
   /** Its chain is known. */
   encode(bytes: MessageBytes, part: number): void {
     const { forAll, cut } = this.#content
-    const { offsets, tiles, chains } = this.parts
+    const { offsets, tiles, chains, members } = this.parts
     this.#template ??= new EntryTemplate(forAll)
     this.#template.encode(bytes, {
       position: this.parts.positionOf(part),
@@ -66,7 +66,7 @@ export class StreamItem {
       tiles,
       from: offsets[part]!,
       to: offsets[part + 1]!,
-      args: cut === undefined ? forAll.args : cut(this.parts.tilesOf(part)),
+      args: cut === undefined ? forAll.args : cut(this.parts.tilesOf(part), members[part]!),
     })
   }
 }

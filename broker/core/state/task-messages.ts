@@ -35,7 +35,7 @@ export interface ResultFacts {
   readonly lsus?: number | undefined
   readonly items?: number | undefined
   /** Of a program: what it was. */
-  readonly program?: Omit<TaskProgram, 'as'> | undefined
+  readonly program?: Omit<TaskProgram, 'as' | 'ghost'> | undefined
   readonly nodes: number
 }
 

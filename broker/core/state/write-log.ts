@@ -7,7 +7,12 @@
 import { assert } from '../../../shared/core/assert.ts'
 import { type Region, regionsTouch } from '../../../shared/grid/geometry.ts'
 import { unpackTiles } from '../../../shared/operations/columns.ts'
-import { TILE_ID_BYTES, type WriteOperation } from '../../../shared/operations/operation.ts'
+import { ghostIn, withShare } from '../../../shared/operations/ghost.ts'
+import {
+  TILE_ID_BYTES,
+  type Wire,
+  type WriteOperation,
+} from '../../../shared/operations/operation.ts'
 import { STATUS } from '../../../shared/osl/codex.ts'
 import { isEnded } from '../../../shared/protocol/states.ts'
 import type {
@@ -95,16 +100,31 @@ export class WriteLog {
     const { x, y, w, h } = region!
     const operation = operationOf(task) as WriteOperation
     const argumentBytes = operation.argumentBytesPerTile(args, grid, tilesOf(task.body!, grid))
+    const isShadowed = ghostIn(args) !== undefined
+    const cut = (own: Uint32Array, member: number): Wire => {
+      return isShadowed
+        ? withShare(args, this.#firstHeld(own, member))
+        : operation.cut(args, region!, own, grid)
+    }
     return new StreamItem(
       {
         forAll: { seq, op, region: [x, y, w, h], args, body: bodyMark(task) },
-        ...(argumentBytes === 0
-          ? {}
-          : { cut: (own: Uint32Array) => operation.cut(args, region!, own, grid) }),
+        ...(argumentBytes === 0 && !isShadowed ? {} : { cut }),
         tileBytes: TILE_ID_BYTES + argumentBytes,
       },
       parts,
     )
+  }
+
+  /** A bit for each of these tiles: of its holders that are in sync, the member is the first on the ring. */
+  #firstHeld(tiles: Uint32Array, member: number): Uint8Array {
+    const { placement, members } = this.#context
+    const bits = new Uint8Array(Math.ceil(tiles.length / 8))
+    for (const [index, tile] of tiles.entries()) {
+      const first = placement.holdersOf(tile).find((holder) => members.at(holder).isInSync)
+      if (first === member) bits[index >> 3]! |= 1 << (index & 7)
+    }
+    return bits
   }
 
   /** No node needs it any more. */

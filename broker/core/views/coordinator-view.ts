@@ -28,6 +28,7 @@ import { type RemovalProblem, removalProblem } from '../rules/removal.ts'
 import type { UpgradeProblem, Upgrades } from '../rules/upgrades.ts'
 import type { Codex } from '../state/codex.ts'
 import type { CoordinatorContext } from '../state/coordinator-context.ts'
+import type { Ghosts } from '../state/ghosts.ts'
 import type { Member } from '../state/membership.ts'
 import type { Task } from '../state/task-ledger.ts'
 import { stateOf } from '../state/task-messages.ts'
@@ -66,6 +67,10 @@ export class CoordinatorView {
   /** For those who look, and for the check of tasks. */
   get codex(): Codex {
     return this.#context.codex
+  }
+
+  get ghosts(): Ghosts {
+    return this.#context.ghosts
   }
 
   get isRecovering(): boolean {

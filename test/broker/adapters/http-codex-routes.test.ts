@@ -147,3 +147,39 @@ t.test('what compiles and is too large is refused before it can be found in the 
   })
   t.match(await ask('GET', '/api/codex'), { status: 200, body: { programs: [] } })
 })
+
+t.test('a version shadows the current one, until it is ended', async (t) => {
+  const ask = await door(t)
+  for (const source of ['value = value + 1', 'value = 1 + value']) {
+    await ask('PUT', '/api/codex/heat', { source })
+  }
+  const path = '/api/codex/heat/ghost'
+  t.match(await ask('DELETE', path), { status: 404, body: { code: 'unknown-ghost' } })
+  for (const wrong of [{ sample: 0 }, { sample: 2 }, { runs: 0 }, { tolerance: -1 }]) {
+    t.match(await ask('POST', path, { version: 2, ...wrong }), { status: 400 })
+  }
+  t.match(await ask('POST', path, { version: 2, promote: 'now' }), { status: 400 })
+  t.match(await ask('POST', path, { version: 1 }), {
+    ...{ status: 422, body: { errors: [{ path: 'version', code: 'not-allowed' }] } },
+  })
+  t.match(await ask('POST', path, { version: 3 }), {
+    status: 404,
+    body: { code: 'unknown-version' },
+  })
+  t.match(await ask('POST', '/api/codex/cold/ghost', { version: 1 }), { status: 404 })
+  const ghost = {
+    ...{ version: 2, beside: 1, state: 'running', sample: 1, runs: 100, tolerance: 0 },
+    ...{ promote: 'manual', equal: 0, missed: 0 },
+  }
+  t.match(await ask('POST', path, { version: 2 }), {
+    status: 201,
+    body: { name: 'heat', ...ghost },
+  })
+  t.match(await ask('POST', path, { version: 2 }), {
+    ...{ status: 409, body: { code: 'version-conflict' } },
+  })
+  t.match(await ask('GET', '/api/codex/heat'), { body: { ghost } })
+  t.match(await ask('GET', '/api/codex'), { body: { programs: [{ ghost }] } })
+  t.match(await ask('DELETE', path), { status: 200, body: { name: 'heat', state: 'ended' } })
+  t.match(await ask('GET', '/api/codex/heat'), { body: { ghost: { state: 'ended' } } })
+})

@@ -766,6 +766,13 @@ t.test('members inside a message are checked as well', (t) => {
   t.notOk(decodeUp(encodeCbor({ ...UP.applied, broken: [5] })).ok, 'which are not a list')
   const counted = { ...UP.applied, results: [{ position: 1, lsus: 9, written: broken }] }
   t.ok(decodeUp(encodeCbor(counted)).ok, 'what a program wrote')
+  const first = { field: 0, lsu: 3, current: 1, ghost: 2 }
+  const ghost = { differ: Uint8Array.of(1, 0, 1, 0), max: 1, first, late: true }
+  const shadowed = { ...UP.applied, results: [{ position: 1, lsus: 9, ghost }] }
+  t.ok(decodeUp(encodeCbor(shadowed)).ok, 'how a ghost compares')
+  const endless = { ...ghost, max: Number.POSITIVE_INFINITY }
+  const wrongly = { ...UP.applied, results: [{ position: 1, lsus: 9, ghost: endless }] }
+  t.notOk(decodeUp(encodeCbor(wrongly)).ok, 'by numbers that are finite')
   t.ok(decodeUp(encodeCbor({ ...UP.answer, value: { '': null } })).ok, 'any map is a result')
   t.end()
 })

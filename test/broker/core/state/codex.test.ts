@@ -12,6 +12,7 @@ import {
   PROGRAMS_MAX,
   VERSIONS_MAX,
 } from '../../../../broker/core/state/codex.ts'
+import { Ghosts } from '../../../../broker/core/state/ghosts.ts'
 import { isVerified } from '../../../../broker/core/state/lineage.ts'
 import { faultOfGlyph, faultOfName } from '../../../../broker/core/state/program-names.ts'
 import type { Field } from '../../../../shared/grid/fields.ts'
@@ -23,7 +24,7 @@ const AT = { by: 'user/ann', ts: 5 }
 
 /** A codex with what the ledger has of it. */
 class Kept {
-  readonly codex = new Codex(GRID)
+  readonly codex = new Codex(GRID, new Ghosts())
   readonly records = new Map<string, ProgramRecord>()
   readonly contexts = new Map<string, ContextRecord>()
 
@@ -56,7 +57,7 @@ class Kept {
 
   /** As it is after a start on this ledger. */
   again(): { codex: Codex; damaged: readonly ProgramRecord[] } {
-    const codex = new Codex(GRID)
+    const codex = new Codex(GRID, new Ghosts())
     return { codex, damaged: codex.restore(this.contents) }
   }
 }
